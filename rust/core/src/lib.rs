@@ -1,0 +1,19 @@
+//! The pure heart of jouled: bytes and numbers in, numbers out.
+//!
+//! The way a joule goes: kernel text is parsed ([`parse`]), a [`sample::Sample`] holds the raw
+//! counters of one scan, an [`interval::Interval`] is what changed between two samples, the
+//! [`ledger::Ledger`] divides its energy among workloads and keeps the totals, a
+//! [`snapshot::Snapshot`] is the ledger after one interval, and [`exposition`] is its page.
+//!
+//! No files, no clock, no Python, no unsafe code.
+
+pub mod cgroup;
+pub mod counter;
+pub mod parse;
+pub mod process;
+pub mod sample;
+pub mod units;
+pub mod vm;
+
+pub mod workload;
+pub mod zone;

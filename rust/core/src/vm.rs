@@ -1,0 +1,1 @@
+//! Virtual machines, told from the process that runs them.

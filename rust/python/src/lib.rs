@@ -1,0 +1,1 @@
+//! The only crate that names PyO3: exports and nothing else.
