@@ -25,11 +25,13 @@ impl Step {
     /// could ever draw; a step that implies more is a reset, not energy.
     ///
     /// The counter runs from 0 to `range` inclusive, so a wrap is `range - last + now + 1`
-    /// (drivers/powercap/intel_rapl_common.c scales a 32-bit register).
+    /// (`drivers/powercap/intel_rapl_common.c` scales a 32-bit register).
     pub fn between(last: u64, now: u64, range: Option<u64>, span: Nanos, ceiling: Watts) -> Self {
         let (microjoules, wrapped) = match range {
             _ if now >= last => (now - last, false),
-            Some(range) if range >= last => ((range - last).saturating_add(now).saturating_add(1), true),
+            Some(range) if range >= last => {
+                ((range - last).saturating_add(now).saturating_add(1), true)
+            }
             Some(_) => return Self::Reset,
             None => return Self::Baseline,
         };
@@ -65,7 +67,10 @@ mod tests {
     fn a_wrap_counts_the_step_from_the_last_value_to_zero() {
         // 0..=262143328850 is a real Skylake range: 10 below the end, 5 above zero, one unit between.
         let range = 262_143_328_850;
-        assert_eq!(step(range - 10, 5, Some(range)), Step::Wrapped(Joules(16e-6)));
+        assert_eq!(
+            step(range - 10, 5, Some(range)),
+            Step::Wrapped(Joules(16e-6))
+        );
     }
 
     #[test]

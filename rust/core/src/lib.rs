@@ -7,13 +7,26 @@
 //!
 //! No files, no clock, no Python, no unsafe code.
 
+mod account;
+pub mod book;
 pub mod cgroup;
+mod container;
 pub mod counter;
+pub mod division;
+pub mod exposition;
+pub mod idle;
+pub mod interval;
+mod labels;
+pub mod ledger;
+pub mod level;
+mod membership;
 pub mod parse;
 pub mod process;
 pub mod sample;
+pub mod snapshot;
+pub mod systemd;
 pub mod units;
 pub mod vm;
-
 pub mod workload;
 pub mod zone;
+mod zone_account;

@@ -14,7 +14,12 @@ pub trait Meter: Send {
     /// Reads every zone, appending one reading each to `readings`, and a line to `problems` for
     /// each that failed: `read PATH: REASON; FIX`, the same words each time so that it can be
     /// said once. `now` is the clock, taken around each read.
-    fn read(&mut self, now: &dyn Fn() -> Nanos, readings: &mut Vec<ZoneReading>, problems: &mut Vec<String>);
+    fn read(
+        &mut self,
+        now: &dyn Fn() -> Nanos,
+        readings: &mut Vec<ZoneReading>,
+        problems: &mut Vec<String>,
+    );
 
     /// Looks again for zones that appeared or vanished. Kept zones keep their open files.
     fn rediscover(&mut self);

@@ -14,11 +14,17 @@ pub struct Root {
 impl Root {
     /// The host whose `/proc` and `/sys` are these directories.
     pub fn at(proc: impl Into<PathBuf>, sys: impl Into<PathBuf>) -> Self {
-        Self { proc: proc.into(), sys: sys.into() }
+        Self {
+            proc: proc.into(),
+            sys: sys.into(),
+        }
     }
 
     /// Where `/etc/passwd` of this host is: beside its `/proc`.
     pub fn passwd(&self) -> PathBuf {
-        self.proc.parent().unwrap_or(Path::new("/")).join("etc/passwd")
+        self.proc
+            .parent()
+            .unwrap_or(Path::new("/"))
+            .join("etc/passwd")
     }
 }

@@ -1,1 +1,19 @@
-//! The only crate that names PyO3: exports and nothing else.
+//! The only crate that names `PyO3`: exports and nothing else.
+
+// Doc comments here become Python docstrings: they are written for Python's readers.
+#![allow(clippy::doc_markdown)]
+
+mod errors;
+mod scanner;
+mod snapshot;
+
+use pyo3::prelude::*;
+
+/// The measuring core of jouled: scans a host and keeps its ledger.
+#[pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::scanner::Scanner;
+    #[pymodule_export]
+    use super::snapshot::{ScanStats, Snapshot};
+}

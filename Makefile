@@ -1,0 +1,140 @@
+# Everything a person or CI does with jouled. `make help` lists it.
+
+PYTHON ?= python3
+CARGO ?= cargo
+ARGS ?=
+FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 600
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+venv := .venv
+# The two stamps lie in the environment, so that they go when it goes.
+extension := $(venv)/extension
+stubs := $(venv)/stubs
+rust-sources := $(shell find rust -name target -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print 2>/dev/null) Cargo.toml Cargo.lock
+started := $(shell date +%s)
+
+# The environment's programs come first; nothing else of the caller's Python may leak in.
+export PATH := $(CURDIR)/$(venv)/bin:$(CURDIR)/build/tools:$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/$(venv)
+export PYTHON
+unexport PYTHONPATH PYTHONHOME
+
+.PHONY: help
+help: ## this list
+	@echo "make run [ARGS=\"--interval 1s\"] and make test do all the set-up by themselves. All targets:"
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | awk -F '\t' '{ printf "  %-13s %s\n", $$1, $$2 }'
+
+# ---- run and test ----
+
+.PHONY: run
+run: $(extension) ## build and run the daemon here, on this host's own counters; state in ./var
+	@mkdir -p var
+	@exec $(venv)/bin/jouled --state-dir var $(ARGS)
+
+.PHONY: test
+test: lint rust-test py-test wheel-test ## every check, the way CI runs it
+	@echo "jouled: all checks passed in $$(( $$(date +%s) - $(started) )) s"
+
+.PHONY: lint
+lint: rust-lint py-lint ## formatting, clippy, ruff, mypy, stub, imports
+
+.PHONY: fmt
+fmt: python-dev rust-tools ## format Rust and Python, and fix what can be fixed
+	$(CARGO) fmt --all
+	@if [ -e rust/fuzz/Cargo.toml ]; then $(CARGO) fmt --manifest-path rust/fuzz/Cargo.toml; fi
+	ruff check --fix --quiet .
+	ruff format .
+
+# ---- Rust ----
+
+.PHONY: rust-tools
+rust-tools:
+	@scripts/rust-tools
+
+.PHONY: rust-lint
+rust-lint: cc rust-tools ## rustfmt --check, clippy -D warnings
+	$(CARGO) fmt --all --check
+	@if [ -e rust/fuzz/Cargo.toml ]; then set -x; $(CARGO) fmt --manifest-path rust/fuzz/Cargo.toml --check; fi
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: rust-test
+rust-test: cc rust-tools ## cargo test
+	$(CARGO) test --workspace --locked
+
+# ---- Python ----
+
+.PHONY: py-lint
+py-lint: python-dev $(stubs) ## ruff, mypy --strict, stub diff, import-linter
+	ruff check .
+	ruff format --check .
+	mypy
+	PYTHONPATH=python lint-imports --no-logo
+
+.PHONY: py-test
+py-test: $(extension) python-dev promtool ## pytest on the tree (PYTEST_ARGS="-k page")
+	python -m pytest $(PYTEST_ARGS)
+
+.PHONY: wheel-test
+wheel-test: python-dev promtool ## build the wheel and run pytest on it, with the sources away
+	scripts/wheel-test
+
+.PHONY: stubs
+stubs: python-run ## write python/jouled/_core.pyi from the Rust sources
+	scripts/check-stubs --fix
+
+.PHONY: lock
+lock: ## resolve requirements/*.txt anew from pyproject.toml
+	scripts/lock
+
+# ---- longer looks ----
+
+.PHONY: bench
+bench: cc ## Rust benchmarks (divan); BENCH="ledger" picks by name
+	$(CARGO) bench -p jouled-core -p jouled-host --bench '*' --locked -- $(BENCH)
+
+.PHONY: fuzz
+fuzz: ## every parser against random bytes, FUZZ_SECONDS (60) each; needs a nightly Rust
+	@scripts/debian-packages cc cxx
+	scripts/fuzz $(FUZZ_SECONDS)
+
+.PHONY: soak
+soak: $(extension) ## the daemon under scrapes for SOAK_SECONDS (600): memory, descriptors, late ticks
+	python scripts/soak.py --seconds $(SOAK_SECONDS)
+
+.PHONY: clean
+clean: ## remove what was built, and the environment; state in ./var stays
+	rm -rf $(venv) build dist target rust/fuzz/target python/jouled/_core.abi3.so
+	find python tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# ---- set-up: each script looks first and does only what is missing ----
+
+.PHONY: cc
+cc:
+	@scripts/debian-packages cc
+
+.PHONY: python-run
+python-run:
+	@scripts/debian-packages cc python systemd
+	@scripts/environment build run
+
+.PHONY: python-dev
+python-dev: python-run
+	@scripts/environment build run test dev
+
+.PHONY: promtool
+promtool:
+	@scripts/promtool
+
+$(extension): $(rust-sources) pyproject.toml scripts/extension | python-run rust-tools
+	@scripts/extension
+	@touch $@
+
+$(stubs): $(rust-sources) pyproject.toml python/jouled/_core.pyi scripts/check-stubs | python-run rust-tools
+	scripts/check-stubs
+	@touch $@

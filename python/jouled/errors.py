@@ -1,0 +1,17 @@
+"""What can go wrong, named by what to do about it. The Rust extension raises these too."""
+
+
+class JouledError(Exception):
+    """Every error whose message is meant for the operator: it names the place and the fix."""
+
+
+class ScanError(JouledError):
+    """A scan failed as a whole. Stop at the start; at run time count it and try the next tick."""
+
+
+class UnsupportedError(JouledError):
+    """This host cannot do what was asked for: start without it, or not at all if nothing is left."""
+
+
+class ConfigError(JouledError):
+    """The configuration asks for something that cannot be: say what, and exit with code 2."""

@@ -1,0 +1,1 @@
+"""The web room: what others read. Reading never measures and never waits for a scan."""

@@ -1,0 +1,150 @@
+//! The label sets of workload rows, as text: the label set is the row's identity on the page.
+
+use crate::cgroup::Cgroup;
+use crate::level::Level;
+use crate::process::Process;
+use crate::sample::UserNames;
+use crate::workload::{Owner, Vm};
+
+/// Longest value of a label in bytes: paths may have 4096, and a page must stay readable.
+const VALUE_LIMIT: usize = 256;
+
+/// A label set under way: `name="value",…` without braces, values escaped.
+#[derive(Default)]
+pub(crate) struct Labels(String);
+
+impl Labels {
+    /// Adds one label. Backslash, quote and newline are escaped as the text format asks; other
+    /// control bytes would be legal but break terminals, so they become U+FFFD.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        if !self.0.is_empty() {
+            self.0.push(',');
+        }
+        self.0.push_str(name);
+        self.0.push_str("=\"");
+        let end = self.0.len() + VALUE_LIMIT;
+        for char in value.chars() {
+            if self.0.len() >= end {
+                break;
+            }
+            match char {
+                '\\' => self.0.push_str("\\\\"),
+                '"' => self.0.push_str("\\\""),
+                '\n' => self.0.push_str("\\n"),
+                char if char.is_control() => self.0.push(char::REPLACEMENT_CHARACTER),
+                char => self.0.push(char),
+            }
+        }
+        self.0.push('"');
+        self
+    }
+
+    pub(crate) fn into_text(self) -> String {
+        self.0
+    }
+}
+
+/// The row of a process at a level; `None` where it belongs to none.
+pub(crate) fn of_process(level: Level, process: &Process, users: &UserNames) -> Option<Labels> {
+    match level {
+        Level::Process => Some(process_labels(process)),
+        Level::Vm => process.vm.as_ref().map(vm_labels),
+        Level::User => process.uid.map(|uid| user_labels(uid, users)),
+        Level::Unit | Level::Container | Level::Pod => of_cgroup(level, &process.cgroup, users),
+    }
+}
+
+/// The row of a cgroup's ended processes at a level; `None` where it belongs to none.
+pub(crate) fn of_cgroup(level: Level, cgroup: &Cgroup, users: &UserNames) -> Option<Labels> {
+    let owner = &cgroup.owner;
+    match level {
+        Level::Process => None,
+        Level::Unit => owner.unit.as_ref().map(|unit| {
+            Labels::default()
+                .with("unit", &unit.name)
+                .with("slice", &unit.slice)
+        }),
+        Level::Container => container_labels(owner),
+        Level::Pod => owner
+            .pod
+            .as_ref()
+            .map(|pod| Labels::default().with("pod_id", &pod.id)),
+        Level::Vm => owner.vm.as_ref().map(vm_labels),
+        Level::User => owner.uid.map(|uid| user_labels(uid, users)),
+    }
+}
+
+fn process_labels(process: &Process) -> Labels {
+    let owner = &process.cgroup.owner;
+    Labels::default()
+        .with("pid", &process.key.pid.to_string())
+        .with("comm", &process.comm)
+        .with("exe", process.exe.as_deref().unwrap_or_default())
+        .with(
+            "uid",
+            &process.uid.map(|uid| uid.to_string()).unwrap_or_default(),
+        )
+        .with("unit", owner.unit.as_ref().map_or("", |unit| &unit.name))
+        .with(
+            "container_id",
+            owner
+                .container
+                .as_ref()
+                .map_or("", |container| &container.id),
+        )
+        .with("vm_id", process.vm.as_ref().map_or("", |vm| &vm.id))
+}
+
+fn container_labels(owner: &Owner) -> Option<Labels> {
+    let container = owner.container.as_ref()?;
+    Some(
+        Labels::default()
+            .with("container_id", &container.id)
+            .with(
+                "container_name",
+                container.name.as_deref().unwrap_or_default(),
+            )
+            .with("runtime", container.runtime.as_str())
+            .with("pod_id", owner.pod.as_ref().map_or("", |pod| &pod.id))
+            .with("unit", owner.unit.as_ref().map_or("", |unit| &unit.name)),
+    )
+}
+
+fn vm_labels(vm: &Vm) -> Labels {
+    Labels::default()
+        .with("vm_id", &vm.id)
+        .with("vm_name", &vm.name)
+        .with("hypervisor", vm.hypervisor.as_str())
+}
+
+fn user_labels(uid: u32, users: &UserNames) -> Labels {
+    let uid_text = uid.to_string();
+    let user = users.get(&uid).unwrap_or(&uid_text);
+    Labels::default().with("uid", &uid_text).with("user", user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_bytes_in_a_name_are_safe() {
+        let labels = Labels::default()
+            .with("comm", "a\"b\\c\nd\u{7}\u{fffd}")
+            .with("pid", "1");
+        assert_eq!(
+            labels.into_text(),
+            "comm=\"a\\\"b\\\\c\\nd\u{fffd}\u{fffd}\",pid=\"1\""
+        );
+    }
+
+    #[test]
+    fn a_long_value_is_cut_between_characters() {
+        let labels = Labels::default().with("exe", &"é".repeat(VALUE_LIMIT));
+        assert_eq!(
+            labels.into_text(),
+            format!("exe=\"{}\"", "é".repeat(VALUE_LIMIT / 2))
+        );
+    }
+}

@@ -1,0 +1,350 @@
+//! The cgroups that processes are in, their ancestors, and their CPU counters.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jouled_core::cgroup::{Cgroup, billing_path, owner_of};
+use jouled_core::parse::{self, cpu_stat, pid_cgroup};
+use jouled_core::sample::CgroupReading;
+use jouled_core::units::Nanos;
+use jouled_core::workload::Owner;
+use rustc_hash::{FxHashMap, FxHashSet};
+use rustix::io::{Errno, retry_on_intr};
+
+use crate::file;
+
+/// Enough for the first line of `cpu.stat`, which is all that is wanted, and for `cpuacct.usage`.
+const COUNTER_TEXT: usize = 128;
+
+/// A hierarchy of cgroups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Tree {
+    /// Version 2, with `cpu.stat` in every cgroup.
+    Unified,
+    /// The cpuacct controller of version 1, with `cpuacct.usage`.
+    Cpuacct,
+    /// Another one, which tells who a process is but counts nothing.
+    Uncounted,
+}
+
+/// The mounted hierarchies that count CPU time.
+#[derive(Debug)]
+struct Mounts {
+    unified: Option<PathBuf>,
+    cpuacct: Option<PathBuf>,
+}
+
+impl Mounts {
+    /// Looks below `sys/fs/cgroup`: pure v2, hybrid (v2 at `unified`) or v1.
+    fn below(sys: &Path) -> Self {
+        let base = sys.join("fs/cgroup");
+        let existing = |paths: [PathBuf; 2], file: &str| {
+            paths.into_iter().find(|path| path.join(file).exists())
+        };
+        Self {
+            unified: existing([base.clone(), base.join("unified")], "cgroup.controllers"),
+            cpuacct: existing(
+                [base.join("cpuacct"), base.join("cpu,cpuacct")],
+                "cpuacct.usage",
+            ),
+        }
+    }
+
+    fn of(&self, tree: Tree) -> Option<&Path> {
+        match tree {
+            Tree::Unified => self.unified.as_deref(),
+            Tree::Cpuacct => self.cpuacct.as_deref(),
+            Tree::Uncounted => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Node {
+    cgroup: Arc<Cgroup>,
+    tree: Tree,
+    counter: Option<OwnedFd>,
+}
+
+/// One of a process's cgroup lines.
+struct Candidate<'a> {
+    tree: Tree,
+    path: &'a [u8],
+    owner: Owner,
+}
+
+impl Candidate<'_> {
+    /// More says more; among equals the deeper one, and the unified tree.
+    fn rank(&self) -> (u8, usize, bool) {
+        let depth = self
+            .path
+            .split(|byte| *byte == b'/')
+            .filter(|part| !part.is_empty())
+            .count();
+        let (is_counted, is_unified) = (self.tree != Tree::Uncounted, self.tree == Tree::Unified);
+        (
+            self.owner.specificity() * 2 + u8::from(is_counted),
+            depth,
+            is_unified && depth > 0,
+        )
+    }
+}
+
+/// All cgroups that are known, by rising serial.
+#[derive(Debug)]
+pub(crate) struct Cgroups {
+    mounts: Mounts,
+    nodes: Vec<Node>,
+    by_path: FxHashMap<(Tree, Vec<u8>), Arc<Cgroup>>,
+    /// What a whole `/proc/P/cgroup` comes to: most processes share theirs with others.
+    by_text: FxHashMap<Box<[u8]>, Arc<Cgroup>>,
+    next_serial: u32,
+    readings: Vec<CgroupReading>,
+    buffer: [u8; COUNTER_TEXT],
+}
+
+impl Cgroups {
+    pub(crate) fn new(sys: &Path) -> Self {
+        Self {
+            mounts: Mounts::below(sys),
+            nodes: Vec::new(),
+            by_path: FxHashMap::default(),
+            by_text: FxHashMap::default(),
+            next_serial: 0,
+            readings: Vec::new(),
+            buffer: [0; COUNTER_TEXT],
+        }
+    }
+
+    /// The cgroup that a process with this `/proc/P/cgroup` is billed by. `name` is asked for a
+    /// container's name where a new one has none in its path.
+    pub(crate) fn resolve(
+        &mut self,
+        text: &[u8],
+        name: impl FnOnce() -> Option<String>,
+    ) -> Arc<Cgroup> {
+        if let Some(cgroup) = self.by_text.get(text) {
+            return Arc::clone(cgroup);
+        }
+        let cgroup = self.place(text, name);
+        self.by_text.insert(text.into(), Arc::clone(&cgroup));
+        cgroup
+    }
+
+    fn place(&mut self, text: &[u8], name: impl FnOnce() -> Option<String>) -> Arc<Cgroup> {
+        let candidates: Vec<Candidate<'_>> = pid_cgroup::lines(text)
+            .map(|line| {
+                let tree = match () {
+                    () if line.is_deleted => Tree::Uncounted,
+                    () if line.is_unified() && self.mounts.unified.is_some() => Tree::Unified,
+                    () if line.has_controller(b"cpuacct") && self.mounts.cpuacct.is_some() => {
+                        Tree::Cpuacct
+                    }
+                    () => Tree::Uncounted,
+                };
+                Candidate {
+                    tree,
+                    path: billing_path(line.path),
+                    owner: owner_of(line.path),
+                }
+            })
+            .collect();
+        let best = candidates.iter().max_by_key(|candidate| candidate.rank());
+        let Some(best) = best else {
+            return self.node(Tree::Uncounted, b"/", Owner::default(), None);
+        };
+        let counted = |tree| candidates.iter().find(|candidate| candidate.tree == tree);
+        // The cgroup that the process is in elsewhere counts it too: it is the parent, or its
+        // time would be billed twice.
+        let around = match best.tree {
+            Tree::Unified => None,
+            Tree::Cpuacct => counted(Tree::Unified).filter(|other| is_below_root(other.path)),
+            Tree::Uncounted => counted(Tree::Unified)
+                .filter(|other| is_below_root(other.path))
+                .or_else(|| counted(Tree::Cpuacct))
+                .or_else(|| counted(Tree::Unified)),
+        };
+        let around =
+            around.map(|other| self.node(other.tree, other.path, other.owner.clone(), None));
+        let mut owner = best.owner.clone();
+        if let Some(container) = owner
+            .container
+            .as_mut()
+            .filter(|container| container.name.is_none())
+        {
+            container.name = name();
+        }
+        self.node(best.tree, best.path, owner, around)
+    }
+
+    /// Finds or makes a cgroup and its ancestors, parents first so that serials rise downwards.
+    fn node(
+        &mut self,
+        tree: Tree,
+        path: &[u8],
+        owner: Owner,
+        around: Option<Arc<Cgroup>>,
+    ) -> Arc<Cgroup> {
+        if let Some(cgroup) = self.by_path.get(&(tree, path.to_vec())) {
+            return Arc::clone(cgroup);
+        }
+        let parent = around.or_else(|| self.parent(tree, path));
+        let cgroup = Arc::new(Cgroup {
+            serial: self.next_serial,
+            path: parse::name(path),
+            parent,
+            owner,
+        });
+        self.next_serial += 1;
+        let counter = open_counter(&self.mounts, tree, path);
+        let node = Node {
+            cgroup: Arc::clone(&cgroup),
+            tree,
+            counter,
+        };
+        let cpu = node.read(&mut self.buffer).ok().flatten();
+        self.readings.push(CgroupReading {
+            cgroup: Arc::clone(&cgroup),
+            cpu,
+        });
+        self.nodes.push(node);
+        self.by_path
+            .insert((tree, path.to_vec()), Arc::clone(&cgroup));
+        cgroup
+    }
+
+    fn parent(&mut self, tree: Tree, path: &[u8]) -> Option<Arc<Cgroup>> {
+        if is_below_root(path) {
+            // An uncounted cgroup without a counted one around it stands alone.
+            if tree == Tree::Uncounted {
+                return None;
+            }
+            let cut = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+            let above = if cut == 0 {
+                b"/".as_slice()
+            } else {
+                &path[..cut]
+            };
+            return Some(self.node(tree, above, owner_of(above), None));
+        }
+        // On hybrid hosts the root of cpuacct counts all tasks to the nanosecond, in whichever
+        // cgroup they are elsewhere.
+        (tree == Tree::Unified && self.mounts.cpuacct.is_some())
+            .then(|| self.node(Tree::Cpuacct, b"/", Owner::default(), None))
+    }
+
+    /// Reads the counters of all known cgroups. One that was removed is forgotten: what is made
+    /// again under its path is another one. Returns how many could not be read for another reason.
+    pub(crate) fn read(&mut self) -> u64 {
+        let mut removed = FxHashSet::default();
+        let mut unreadable = 0;
+        self.readings.clear();
+        for node in &self.nodes {
+            match node.read(&mut self.buffer) {
+                Ok(cpu) => self.readings.push(CgroupReading {
+                    cgroup: Arc::clone(&node.cgroup),
+                    cpu,
+                }),
+                Err(Errno::NODEV | Errno::NOENT) => {
+                    removed.insert(node.cgroup.serial);
+                }
+                Err(_) => {
+                    unreadable += 1;
+                    self.readings.push(CgroupReading {
+                        cgroup: Arc::clone(&node.cgroup),
+                        cpu: None,
+                    });
+                }
+            }
+        }
+        if !removed.is_empty() {
+            self.keep(|cgroup| !removed.contains(&cgroup.serial));
+        }
+        unreadable
+    }
+
+    /// The readings of this scan, those of cgroups that it found included, by rising serial.
+    pub(crate) fn take_readings(&mut self) -> Vec<CgroupReading> {
+        let room = self.nodes.len();
+        std::mem::replace(&mut self.readings, Vec::with_capacity(room))
+    }
+
+    /// Forgets cgroups without a counter that nobody is in any more (those with one tell it
+    /// themselves), and tries again to open counters that could not be.
+    pub(crate) fn sweep<'a>(&mut self, used: impl Iterator<Item = &'a Arc<Cgroup>>) {
+        let mut kept = FxHashSet::default();
+        for cgroup in used {
+            let mut next = Some(cgroup);
+            while let Some(cgroup) = next.filter(|cgroup| kept.insert(cgroup.serial)) {
+                next = cgroup.parent.as_ref();
+            }
+        }
+        let counted: FxHashSet<u32> = (self.nodes.iter())
+            .filter(|node| node.counter.is_some())
+            .map(|node| node.cgroup.serial)
+            .collect();
+        self.keep(|cgroup| kept.contains(&cgroup.serial) || counted.contains(&cgroup.serial));
+        for node in self.nodes.iter_mut().filter(|node| node.counter.is_none()) {
+            node.counter = open_counter(&self.mounts, node.tree, node.cgroup.path.as_bytes());
+        }
+    }
+
+    fn keep(&mut self, stays: impl Fn(&Cgroup) -> bool) {
+        self.nodes.retain(|node| stays(&node.cgroup));
+        self.by_path.retain(|_, cgroup| stays(cgroup));
+        self.by_text.retain(|_, cgroup| stays(cgroup));
+    }
+}
+
+impl Node {
+    fn read(&self, buffer: &mut [u8; COUNTER_TEXT]) -> Result<Option<Nanos>, Errno> {
+        let Some(counter) = &self.counter else {
+            return Ok(None);
+        };
+        let length = retry_on_intr(|| rustix::io::pread(counter, &mut buffer[..], 0))?;
+        let text = &buffer[..length];
+        let parsed = if self.tree == Tree::Unified {
+            cpu_stat::usage(text)
+        } else {
+            cpu_stat::cpuacct(text)
+        };
+        parsed.map(Some).map_err(|_| Errno::BADMSG)
+    }
+}
+
+fn open_counter(mounts: &Mounts, tree: Tree, path: &[u8]) -> Option<OwnedFd> {
+    let dir = mounts.of(tree)?.join(relative(path));
+    // The root of v2 counts by the clock tick, interrupts and steal included: it is no sum of
+    // its tasks. A namespace's root is an ordinary cgroup, and has this file.
+    if tree == Tree::Unified && !is_below_root(path) && !dir.join("cgroup.events").exists() {
+        return None;
+    }
+    let file = if tree == Tree::Unified {
+        "cpu.stat"
+    } else {
+        "cpuacct.usage"
+    };
+    file::open_at(rustix::fs::CWD, &dir.join(file)).ok()
+}
+
+fn is_below_root(path: &[u8]) -> bool {
+    path.iter().any(|byte| *byte != b'/')
+}
+
+/// The path below a mount: seen from a private cgroup namespace, paths outside begin with `/..`.
+fn relative(path: &[u8]) -> &Path {
+    let mut rest = path;
+    loop {
+        rest = match rest.strip_prefix(b"/..") {
+            Some(below) if below.is_empty() || below[0] == b'/' => below,
+            _ => break,
+        };
+    }
+    let start = rest
+        .iter()
+        .position(|byte| *byte != b'/')
+        .unwrap_or(rest.len());
+    Path::new(std::ffi::OsStr::from_bytes(&rest[start..]))
+}

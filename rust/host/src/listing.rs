@@ -1,0 +1,81 @@
+//! The process ids in `/proc`, by getdents64.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{RawDir, SeekFrom};
+use rustix::io::Errno;
+
+use crate::error::ScanError;
+use crate::file;
+
+const FIX: &str = "name a proc file system with --procfs";
+
+/// An open `/proc`, or a tree in its shape.
+#[derive(Debug)]
+pub(crate) struct ProcDir {
+    dir: OwnedFd,
+    path: std::path::PathBuf,
+    buffer: Vec<MaybeUninit<u8>>,
+}
+
+impl ProcDir {
+    /// Opens the directory.
+    pub(crate) fn open(path: &Path) -> Result<Self, ScanError> {
+        let dir = file::open_dir(path).map_err(|source| ScanError::Read {
+            path: path.into(),
+            source,
+            fix: FIX,
+        })?;
+        // 64 KiB hold the entries of about 2,500 processes.
+        Ok(Self {
+            dir,
+            path: path.into(),
+            buffer: vec![MaybeUninit::uninit(); 1 << 16],
+        })
+    }
+
+    /// The directory, for reading files below it.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+
+    /// Puts the ids of all processes into `pids`, rising.
+    pub(crate) fn list(&mut self, pids: &mut Vec<u32>) -> Result<(), ScanError> {
+        pids.clear();
+        self.fill(pids).map_err(|errno| ScanError::Read {
+            path: self.path.clone(),
+            source: errno.into(),
+            fix: FIX,
+        })?;
+        // The kernel lists them rising; a tree on disk has any order.
+        if !pids.is_sorted() {
+            pids.sort_unstable();
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, pids: &mut Vec<u32>) -> Result<(), Errno> {
+        rustix::fs::seek(&self.dir, SeekFrom::Start(0))?;
+        let mut entries = RawDir::new(&self.dir, &mut self.buffer);
+        while let Some(entry) = entries.next() {
+            if let Some(pid) = pid(entry?.file_name().to_bytes()) {
+                pids.push(pid);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn pid(name: &[u8]) -> Option<u32> {
+    let mut pid: u32 = 0;
+    for byte in name {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        pid = pid.checked_mul(10)?.checked_add(u32::from(digit))?;
+    }
+    (pid > 0).then_some(pid)
+}

@@ -1,0 +1,224 @@
+//! The table of known processes: each scan asks a known one for its CPU time and nothing else.
+
+use std::mem;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use jouled_core::process::Process;
+use jouled_core::sample::ProcessReading;
+use jouled_core::units::Nanos;
+use rustix::io::Errno;
+
+use crate::cgroups::Cgroups;
+use crate::cpu_clock::CpuTime;
+use crate::identity::{Identity, Reader, Unidentified};
+use crate::pidfd::ExitWatch;
+
+/// What went wrong with single processes since the daemon started; each costs only itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessTroubles {
+    /// Processes that may not be read, or whose files make no sense, each time they were tried.
+    pub unreadable: u64,
+    /// Processes that ended between being listed and being read.
+    pub vanished: u64,
+    /// Pids that were found to belong to another process than before.
+    pub reused: u64,
+}
+
+struct Known {
+    identity: Identity,
+    /// Tells of its exit; `None` where it cannot be watched.
+    pidfd: Option<OwnedFd>,
+    cpu: Option<Nanos>,
+    /// The scan in which it was last seen to be who it is.
+    checked: u64,
+}
+
+/// All known processes, by rising pid.
+pub(crate) struct Processes {
+    known: Vec<Known>,
+    spare: Vec<Known>,
+    watch: Option<ExitWatch>,
+    exited: Vec<u32>,
+    clock: Box<dyn CpuTime + Send>,
+    reader: Reader,
+    scan: u64,
+    pub(crate) troubles: ProcessTroubles,
+}
+
+impl Processes {
+    /// An empty table. `watch` is `None` where pids are not those of the running kernel.
+    pub(crate) fn new(
+        reader: Reader,
+        clock: Box<dyn CpuTime + Send>,
+        watch: Option<ExitWatch>,
+    ) -> Self {
+        Self {
+            known: Vec::new(),
+            spare: Vec::new(),
+            watch,
+            exited: Vec::new(),
+            clock,
+            reader,
+            scan: 0,
+            troubles: ProcessTroubles::default(),
+        }
+    }
+
+    /// All processes that the last scan knew.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Process>> {
+        self.known.iter().map(|known| &known.identity.process)
+    }
+
+    /// Reads the processes `pids`, rising, into `readings`.
+    pub(crate) fn read(
+        &mut self,
+        proc: BorrowedFd<'_>,
+        pids: &[u32],
+        cgroups: &mut Cgroups,
+        readings: &mut Vec<ProcessReading>,
+    ) {
+        self.scan += 1;
+        self.exited.clear();
+        if let Some(watch) = &mut self.watch {
+            watch.exited(&mut self.exited);
+            self.exited.sort_unstable();
+        }
+        let mut before = mem::take(&mut self.known);
+        self.known = mem::take(&mut self.spare);
+        self.known.reserve(pids.len());
+        {
+            let mut old = before.drain(..).peekable();
+            for pid in pids {
+                while let Some(gone) = old.next_if(|known| known.pid() < *pid) {
+                    self.unwatch(gone.pidfd);
+                }
+                let known = match old.next_if(|known| known.pid() == *pid) {
+                    Some(known) => self.reread(proc, known, cgroups),
+                    None => self.meet(proc, *pid, cgroups),
+                };
+                if let Some(known) = known {
+                    readings.push(ProcessReading {
+                        process: Arc::clone(&known.identity.process),
+                        cpu: known.cpu,
+                    });
+                    self.known.push(known);
+                }
+            }
+            for gone in old {
+                self.unwatch(gone.pidfd);
+            }
+        }
+        self.spare = before;
+    }
+
+    /// A process that was there before: one call if nothing happened to it.
+    fn reread(
+        &mut self,
+        proc: BorrowedFd<'_>,
+        mut known: Known,
+        cgroups: &mut Cgroups,
+    ) -> Option<Known> {
+        let pid = known.pid();
+        if !self.exited.is_empty() && self.exited.binary_search(&pid).is_ok() {
+            // A zombie until it is reaped, or already another process under the same pid.
+            self.unwatch(known.pidfd.take());
+            if !self.is_same(proc, &known) {
+                return self.succeed(proc, known, cgroups);
+            }
+        }
+        let cpu = match self.clock.read(proc, pid) {
+            Ok(cpu) => cpu,
+            Err(errno) => return self.unreadable(known, errno),
+        };
+        let has_worked = known.cpu.is_none_or(|before| cpu != before);
+        if has_worked && known.pidfd.is_none() && !self.is_same(proc, &known) {
+            return self.succeed(proc, known, cgroups);
+        }
+        known.cpu = Some(cpu);
+        // An exec and a move cost CPU time, or matter only once some is used: who worked is
+        // looked at again, every second scan at the most.
+        if has_worked && known.checked + 2 <= self.scan && !known.identity.process.is_kernel {
+            self.reader.refresh(proc, &mut known.identity, cgroups);
+            known.checked = self.scan;
+        }
+        Some(known)
+    }
+
+    fn unreadable(&mut self, mut known: Known, errno: Errno) -> Option<Known> {
+        if is_gone(errno) {
+            self.troubles.vanished += 1;
+            self.unwatch(known.pidfd.take());
+            return None;
+        }
+        self.troubles.unreadable += 1;
+        known.cpu = None;
+        Some(known)
+    }
+
+    /// Whether the pid still has the start time that is known.
+    fn is_same(&mut self, proc: BorrowedFd<'_>, known: &Known) -> bool {
+        self.reader.start_ticks(proc, known.pid()) == Some(known.identity.process.key.start_ticks)
+    }
+
+    /// Another process under a known pid.
+    fn succeed(
+        &mut self,
+        proc: BorrowedFd<'_>,
+        mut known: Known,
+        cgroups: &mut Cgroups,
+    ) -> Option<Known> {
+        self.troubles.reused += 1;
+        self.unwatch(known.pidfd.take());
+        self.meet(proc, known.pid(), cgroups)
+    }
+
+    /// A process that was not there before. The watch begins before its files are read, so that
+    /// an exit in between is told at the next scan.
+    fn meet(&mut self, proc: BorrowedFd<'_>, pid: u32, cgroups: &mut Cgroups) -> Option<Known> {
+        let mut pidfd = self.watch.as_mut().and_then(|watch| watch.watch(pid));
+        let outcome = self
+            .reader
+            .identify(proc, pid, cgroups)
+            .and_then(|identity| {
+                let cpu = self.clock.read(proc, pid).map_err(Unidentified::from)?;
+                Ok((identity, cpu))
+            });
+        match outcome {
+            Ok((identity, cpu)) => Some(Known {
+                identity,
+                pidfd,
+                cpu: Some(cpu),
+                checked: self.scan,
+            }),
+            Err(trouble) => {
+                self.unwatch(pidfd.take());
+                match trouble {
+                    Unidentified::Gone => self.troubles.vanished += 1,
+                    Unidentified::Unreadable => self.troubles.unreadable += 1,
+                }
+                None
+            }
+        }
+    }
+
+    fn unwatch(&mut self, pidfd: Option<OwnedFd>) {
+        if let (Some(watch), Some(pidfd)) = (&mut self.watch, pidfd) {
+            watch.unwatch(pidfd);
+        }
+    }
+}
+
+impl Known {
+    fn pid(&self) -> u32 {
+        self.identity.process.key.pid
+    }
+}
+
+/// Whether the process is no longer there: its files are gone, or its clock is.
+pub(crate) fn is_gone(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::NOENT | Errno::SRCH | Errno::INVAL | Errno::NODEV
+    )
+}

@@ -1,0 +1,206 @@
+//! One scan: everything that a sample holds, read in one go.
+
+use std::path::PathBuf;
+
+use jouled_core::parse::stat;
+use jouled_core::sample::Sample;
+use jouled_core::units::Nanos;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::cgroups::Cgroups;
+use crate::cpu_clock::{Clocks, CpuTime, Stat};
+use crate::error::ScanError;
+use crate::file;
+use crate::identity::Reader;
+use crate::listing::ProcDir;
+use crate::meter::Meter;
+use crate::pidfd::ExitWatch;
+use crate::processes::{ProcessTroubles, Processes};
+use crate::root::Root;
+use crate::users::Users;
+
+/// How often is looked for zones that appeared or vanished, and for users with other names.
+const LOOK_AROUND: Nanos = Nanos::from_secs(30);
+
+const FIX_STAT: &str = "name a proc file system with --procfs";
+
+/// What scanning has cost and met so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ScanStats {
+    /// How long the last scan took, in seconds.
+    pub seconds: f64,
+    /// CPU seconds that all scans used.
+    pub cpu_seconds_total: f64,
+    /// Processes in the last scan.
+    pub processes: usize,
+    /// Cgroups in the last scan.
+    pub cgroups: usize,
+    /// Cgroup counters that could not be read.
+    pub unreadable_cgroups_total: u64,
+    /// Troubles with single processes.
+    pub troubles: ProcessTroubles,
+}
+
+/// Reads samples of one host.
+pub struct Scanner {
+    proc_path: PathBuf,
+    proc: ProcDir,
+    pids: Vec<u32>,
+    buffer: Vec<u8>,
+    processes: Processes,
+    cgroups: Cgroups,
+    users: Users,
+    meter: Box<dyn Meter>,
+    ticks_per_second: u64,
+    is_live: bool,
+    looked_around: Nanos,
+    stats: ScanStats,
+    problems: Vec<String>,
+}
+
+impl Scanner {
+    /// A scanner of the host at `root` whose zones `meter` reads. Where the proc root is that of
+    /// the running kernel and of this process's pid namespace, CPU clocks and pidfds are used.
+    pub fn open(root: &Root, meter: Box<dyn Meter>) -> Result<Self, ScanError> {
+        let proc = ProcDir::open(&root.proc)?;
+        let is_live = is_live(&proc);
+        let ticks_per_second = rustix::param::clock_ticks_per_second();
+        let clock: Box<dyn CpuTime + Send> = if is_live {
+            Box::new(Clocks)
+        } else {
+            Box::new(Stat::new(ticks_per_second))
+        };
+        let watch = if is_live { ExitWatch::new().ok() } else { None };
+        let mut scanner = Self {
+            proc_path: root.proc.clone(),
+            proc,
+            pids: Vec::new(),
+            buffer: Vec::new(),
+            processes: Processes::new(Reader::default(), clock, watch),
+            cgroups: Cgroups::new(&root.sys),
+            users: Users::new(root.passwd()),
+            meter,
+            ticks_per_second,
+            is_live,
+            looked_around: monotonic(),
+            stats: ScanStats::default(),
+            problems: Vec::new(),
+        };
+        // A tree that is no proc file system is refused before anything starts.
+        scanner.cpu_times()?;
+        Ok(scanner)
+    }
+
+    /// Reads everything once. What every scan needs is read first: if that fails, nothing has
+    /// changed; after it, trouble with one process, cgroup or zone costs only itself.
+    pub fn scan(&mut self) -> Result<Sample, ScanError> {
+        let (started, cpu_started) = (monotonic(), clock(ClockId::ThreadCPUTime));
+        self.proc.list(&mut self.pids)?;
+        let cpu = self.cpu_times()?;
+        let (at, boot_at) = (monotonic(), self.boot_time());
+        self.look_around(at);
+        let mut sample = Sample {
+            at,
+            boot_at,
+            ticks_per_second: self.ticks_per_second,
+            cpu,
+            ..Sample::default()
+        };
+        self.meter
+            .read(&monotonic, &mut sample.zones, &mut self.problems);
+        self.stats.unreadable_cgroups_total += self.cgroups.read();
+        sample.processes.reserve(self.pids.len());
+        self.processes.read(
+            self.proc.fd(),
+            &self.pids,
+            &mut self.cgroups,
+            &mut sample.processes,
+        );
+        sample.cgroups = self.cgroups.take_readings();
+        sample.users = self.users.names();
+        self.stats.processes = sample.processes.len();
+        self.stats.cgroups = sample.cgroups.len();
+        self.stats.troubles = self.processes.troubles;
+        self.stats.seconds = monotonic().since(started).seconds();
+        self.stats.cpu_seconds_total += clock(ClockId::ThreadCPUTime).since(cpu_started).seconds();
+        Ok(sample)
+    }
+
+    /// What scanning has cost and met so far.
+    pub fn stats(&self) -> &ScanStats {
+        &self.stats
+    }
+
+    /// The source of the zones.
+    pub fn meter(&self) -> &dyn Meter {
+        &*self.meter
+    }
+
+    /// What went wrong since the last call, a line each, the same words for the same trouble.
+    pub fn take_problems(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.problems)
+    }
+
+    fn cpu_times(&mut self) -> Result<stat::CpuTimes, ScanError> {
+        let path = || self.proc_path.join("stat");
+        let text = file::read_at(self.proc.fd(), "stat", &mut self.buffer).map_err(|errno| {
+            ScanError::Read {
+                path: path(),
+                source: errno.into(),
+                fix: FIX_STAT,
+            }
+        })?;
+        stat::parse(text, self.ticks_per_second).map_err(|source| ScanError::Parse {
+            path: path(),
+            source,
+            fix: FIX_STAT,
+        })
+    }
+
+    fn look_around(&mut self, now: Nanos) {
+        if now.since(self.looked_around) >= LOOK_AROUND {
+            self.looked_around = now;
+            self.meter.rediscover();
+            self.users.refresh();
+            self.cgroups
+                .sweep(self.processes.iter().map(|process| &process.cgroup));
+        }
+    }
+
+    /// The time since boot that start times count from: this kernel's, or the captured one's.
+    fn boot_time(&mut self) -> Nanos {
+        if self.is_live {
+            return clock(ClockId::Boottime);
+        }
+        file::read_at(self.proc.fd(), "uptime", &mut self.buffer)
+            .ok()
+            .and_then(uptime)
+            .unwrap_or_else(|| clock(ClockId::Boottime))
+    }
+}
+
+/// The first number of `/proc/uptime`: seconds with two decimals.
+fn uptime(text: &[u8]) -> Option<Nanos> {
+    let word = text.split(|byte| *byte == b' ').next()?;
+    let (seconds, hundredths) = std::str::from_utf8(word).ok()?.split_once('.')?;
+    let hundredths: u64 = hundredths.get(..2)?.parse().ok()?;
+    Some(Nanos(
+        seconds.parse::<u64>().ok()?.checked_mul(1_000_000_000)? + hundredths * 10_000_000,
+    ))
+}
+
+/// Whether pids of this proc root are those that this process's system calls take.
+fn is_live(proc: &ProcDir) -> bool {
+    let own = file::link_at(proc.fd(), "self").ok();
+    own.is_some_and(|own| own == std::process::id().to_string().into_bytes())
+        && rustix::fs::fstatfs(proc.fd()).is_ok_and(|fs| fs.f_type == rustix::fs::PROC_SUPER_MAGIC)
+}
+
+fn monotonic() -> Nanos {
+    clock(ClockId::Monotonic)
+}
+
+fn clock(id: ClockId) -> Nanos {
+    let time = clock_gettime(id);
+    Nanos(time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs())
+}

@@ -1,0 +1,153 @@
+//! `jouled._core.Snapshot` and `ScanStats`.
+
+use std::collections::HashMap;
+
+use jouled_core::exposition::{self, Format};
+use jouled_core::snapshot::ZoneSnapshot;
+use jouled_host::observer::Observation;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+/// A zone's labels: class, index, source.
+type ZoneKey = (String, String, String);
+
+/// What scanning has cost and met since the scanner was opened.
+#[pyclass(frozen, get_all, module = "jouled._core")]
+pub(crate) struct ScanStats {
+    /// How long the last scan took.
+    seconds: f64,
+    /// CPU seconds of all scans.
+    cpu_seconds_total: f64,
+    /// Processes in the last scan.
+    processes: usize,
+    /// Cgroups in the last scan.
+    cgroups: usize,
+    /// Processes and cgroups that could not be read, each time it was tried.
+    unreadable_total: u64,
+    /// Processes that ended between being listed and being read.
+    vanished_total: u64,
+    /// Pids that were found to belong to another process than before.
+    reused_total: u64,
+    /// Zones that could not be read, by (class, index, source).
+    zone_read_errors_total: HashMap<ZoneKey, u64>,
+    /// Counters that started again without a wrap, by (class, index, source).
+    zone_resets_total: HashMap<ZoneKey, u64>,
+    /// Counters that wrapped, by (class, index, source).
+    zone_wraps_total: HashMap<ZoneKey, u64>,
+}
+
+/// The ledger after one tick; it does not change any more.
+#[pyclass(frozen, module = "jouled._core")]
+pub(crate) struct Snapshot {
+    observation: Observation,
+}
+
+impl From<Observation> for Snapshot {
+    fn from(observation: Observation) -> Self {
+        Self { observation }
+    }
+}
+
+#[pymethods]
+impl Snapshot {
+    /// The number of ticks so far; 1 is the baseline.
+    #[getter]
+    fn sequence(&self) -> u64 {
+        self.observation.snapshot.sequence
+    }
+
+    /// When the tick was, UTC seconds.
+    #[getter]
+    fn wall_s(&self) -> f64 {
+        self.observation.snapshot.wall_s
+    }
+
+    /// The seconds since the tick before; None for the baseline.
+    #[getter]
+    fn interval_s(&self) -> Option<f64> {
+        self.observation
+            .snapshot
+            .span
+            .map(jouled_core::units::Nanos::seconds)
+    }
+
+    /// The part of the CPUs' time that was busy, 0 to 1; None for the baseline.
+    #[getter]
+    fn busy_ratio(&self) -> Option<f64> {
+        self.observation.snapshot.busy_ratio
+    }
+
+    /// Watts by zone class, summed over its zones; a class that was not measured is left out.
+    #[getter]
+    fn watts(&self) -> HashMap<String, f64> {
+        let powers = self.observation.snapshot.class_power();
+        powers
+            .into_iter()
+            .map(|(class, power)| (class.to_string(), power.0))
+            .collect()
+    }
+
+    /// What went wrong in this tick, a line each, the same words for the same trouble.
+    #[getter]
+    fn problems(&self) -> Vec<String> {
+        self.observation.problems.clone()
+    }
+
+    /// What scanning has cost and met.
+    #[getter]
+    fn scan(&self) -> ScanStats {
+        let stats = &self.observation.stats;
+        ScanStats {
+            seconds: stats.seconds,
+            cpu_seconds_total: stats.cpu_seconds_total,
+            processes: stats.processes,
+            cgroups: stats.cgroups,
+            unreadable_total: stats.troubles.unreadable + stats.unreadable_cgroups_total,
+            vanished_total: stats.troubles.vanished,
+            reused_total: stats.troubles.reused,
+            zone_read_errors_total: self.by_zone(|zone| zone.read_errors),
+            zone_resets_total: self.by_zone(|zone| zone.resets),
+            zone_wraps_total: self.by_zone(|zone| zone.wraps),
+        }
+    }
+
+    /// The page as Prometheus text, or as OpenMetrics without its final "# EOF". Renders anew
+    /// at each call, with the interpreter running on.
+    fn exposition<'py>(&self, py: Python<'py>, openmetrics: bool) -> Bound<'py, PyBytes> {
+        let format = if openmetrics {
+            Format::OpenMetrics
+        } else {
+            Format::Prometheus
+        };
+        let text = py.detach(|| exposition::render(&self.observation.snapshot, format));
+        PyBytes::new(py, &text)
+    }
+
+    fn __repr__(&self) -> String {
+        let snapshot = &self.observation.snapshot;
+        let watts: Vec<String> = snapshot
+            .class_power()
+            .iter()
+            .map(|(class, power)| format!(" {class}={:.1}W", power.0))
+            .collect();
+        format!("<Snapshot {}{}>", snapshot.sequence, watts.concat())
+    }
+}
+
+impl Snapshot {
+    fn by_zone(&self, count: impl Fn(&ZoneSnapshot) -> u64) -> HashMap<ZoneKey, u64> {
+        let key = |zone: &ZoneSnapshot| {
+            (
+                zone.zone.class.clone(),
+                zone.zone.index.clone(),
+                zone.zone.source.as_str().to_owned(),
+            )
+        };
+        self.observation
+            .snapshot
+            .zones
+            .iter()
+            .map(|zone| (key(zone), count(zone)))
+            .collect()
+    }
+}

@@ -1,0 +1,244 @@
+"""The daemon as a whole: order, exit codes, and how it ends, in real processes where signals matter."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fakes import FakeScanner
+from jouled import daemon
+from jouled.config import load
+from jouled.errors import ScanError, UnsupportedError
+
+FAKE_DAEMON = Path(__file__).with_name("run_fake.py")
+
+
+class Running:
+    """A daemon process that has said where to look."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int, said: str) -> None:
+        self.process = process
+        self.port = port
+        self.said = said
+
+    def get(self, path: str) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            return bytes(answer.read())
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """The seconds from the signal to the exit, which must have code 0."""
+        start_s = time.monotonic()
+        self.process.send_signal(number)
+        assert self.process.wait(timeout=10) == 0, self.rest()
+        return time.monotonic() - start_s
+
+    def rest(self) -> str:
+        assert self.process.stderr is not None
+        return self.process.stderr.read()
+
+
+@contextmanager
+def running(*command: str, pass_fds: Sequence[int] = (), environ: Mapping[str, str] | None = None) -> Iterator[Running]:
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, pass_fds=pass_fds, env={**os.environ, **(environ or {})}
+    )
+    try:
+        assert process.stderr is not None
+        said = []
+        while True:
+            line = process.stderr.readline()
+            said.append(line)
+            assert line, f"the daemon ended: {''.join(said)}"
+            if found := re.match(r"jouled: http://127\.0\.0\.1:(\d+)/metrics \(", line):
+                break
+        yield Running(process, int(found[1]), "".join(said))
+    finally:
+        process.kill()
+        process.wait()
+        if process.stderr is not None:
+            process.stderr.close()
+
+
+@contextmanager
+def running_fake(series: int = 1, *more: str, **environ: str) -> Iterator[Running]:
+    with running(sys.executable, str(FAKE_DAEMON), str(series), "127.0.0.1:0", *more, environ=environ) as fake:
+        yield fake
+
+
+def test_when_it_says_where_to_look_the_page_and_the_probes_are_ready() -> None:
+    with running_fake(3, "measured by a model, not by a sensor") as fake:
+        assert fake.said.splitlines()[0] == "jouled: warning: measured by a model, not by a sensor"
+        assert fake.said.splitlines()[-1].endswith("(source=fake, interval=0.2s)")
+        assert fake.get("/livez") == b"alive\n"
+        assert fake.get("/readyz") == b"ready\n"
+        page = fake.get("/metrics").decode()
+        assert 'jouled_process_joules_total{pid="2"}' in page
+        assert "jouled_ticks_total" in page
+        assert fake.stop() < 1
+        assert fake.rest() == "jouled: stopping (signal=SIGTERM)\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_each_stop_signal_ends_it_in_order(number: signal.Signals) -> None:
+    with running_fake() as fake:
+        assert fake.stop(number) < 1
+
+
+def test_stopped_readers_and_half_requests_do_not_hold_the_exit() -> None:
+    with running_fake(40_000) as fake:  # a page of almost 2 MB
+        assert len(fake.get("/metrics")) > 1_500_000
+        clients = []
+        for request in (b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n", b"GET /metr", b"") * 3:
+            client = socket.socket()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", fake.port))
+            client.sendall(request)
+            clients.append(client)
+        time.sleep(0.5)
+        assert fake.get("/livez") == b"alive\n"
+        assert fake.stop() < 3
+        for client in clients:
+            client.close()
+
+
+def test_systemd_hears_ready_status_and_stopping_in_order(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "notify"))
+        receiver.settimeout(5)
+        with running_fake(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="100000") as fake:
+            time.sleep(0.5)
+            fake.stop()
+        messages: list[str] = []
+        while not messages or "STOPPING=1" not in messages[-1]:
+            messages.append(receiver.recv(4096).decode())
+    ready = messages.index("READY=1\nWATCHDOG_USEC=600000")
+    pings = [message for message in messages if message.startswith("WATCHDOG=1\nSTATUS=package 12.5 W; ")]
+    assert 0 < ready <= 2  # after the baseline and, at most, the first interval
+    assert len(pings) >= 2
+
+
+def test_systemd_sockets_are_used_instead_of_listen() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        # LISTEN_PID is the daemon's own, so a process sets it and then becomes the daemon.
+        become = (
+            "import os, sys; os.dup2(int(sys.argv[1]), 3);"
+            "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1'); os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+        )
+        command = (sys.executable, "-c", become, str(listener.fileno()), str(FAKE_DAEMON), "1", "127.0.0.1:1")
+        with running(*command, pass_fds=[listener.fileno()]) as fake:
+            assert fake.port == port
+            assert fake.get("/readyz") == b"ready\n"
+            fake.stop()
+
+
+def run_here(scanner: FakeScanner) -> int:
+    return daemon.main(
+        load(None, {"listen": ("127.0.0.1:0",), "interval": 0.1, "log.format": "text"}), lambda _: scanner
+    )
+
+
+def test_a_host_that_cannot_be_scanned_is_refused_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    trouble = ScanError("read /proc/stat: permission denied; run as jouled")
+    assert run_here(FakeScanner(trouble={1: trouble})) == 2
+    assert capfd.readouterr().err == "jouled: error: read /proc/stat: permission denied; run as jouled\n"
+
+
+def test_a_host_without_a_meter_is_refused_and_the_port_is_free_again(capfd: pytest.CaptureFixture[str]) -> None:
+    def refuse(_: object) -> FakeScanner:
+        raise UnsupportedError("no meter: rapl: no /sys/class/powercap; use --meter estimate")
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    settings = load(None, {"listen": (address,), "log.format": "text"})
+    for _ in range(2):
+        assert daemon.main(settings, refuse) == 2
+    assert (
+        capfd.readouterr().err.splitlines()
+        == ["jouled: error: no meter: rapl: no /sys/class/powercap; use --meter estimate"] * 2
+    )
+
+
+def test_a_busy_port_is_refused_before_the_host_is_touched(capfd: pytest.CaptureFixture[str]) -> None:
+    def never(_: object) -> FakeScanner:
+        raise AssertionError("the scanner was opened")
+
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        address = f"127.0.0.1:{busy.getsockname()[1]}"
+        assert daemon.main(load(None, {"listen": (address,), "log.format": "text"}), never) == 2
+    assert capfd.readouterr().err.startswith(f"jouled: error: listen on {address}: Address already in use; ")
+
+
+class Panic(BaseException):
+    """What a panic of the Rust extension looks like from here: not an Exception."""
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("a defect"), Panic("a panic")])
+def test_a_defect_ends_the_daemon_with_its_traceback(error: BaseException, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_here(FakeScanner(trouble={4: error})) == 1
+    said = capfd.readouterr().err
+    assert "jouled: critical: the daemon failed\nTraceback" in said
+    assert f"{type(error).__name__}: {error}" in said
+
+
+def test_an_interrupt_while_starting_is_no_defect(capfd: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_: object) -> FakeScanner:
+        raise KeyboardInterrupt
+
+    assert daemon.main(load(None, {"listen": ("127.0.0.1:0",), "log.format": "text"}), interrupted) == 130
+    assert capfd.readouterr().err == ""
+
+
+def test_the_soft_limit_of_open_files_is_raised() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        daemon.raise_open_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+# From here on with the real scanner.
+
+
+def test_this_host_is_measured() -> None:
+    with running(
+        sys.executable,
+        "-m",
+        "jouled",
+        "--meter=estimate",
+        "--interval=200ms",
+        "--listen=127.0.0.1:0",
+        "--log-format=text",
+    ) as host:
+        assert b"jouled_scan_processes" in host.get("/metrics")
+        assert host.get("/readyz") == b"ready\n"
+        assert host.stop() < 2
+
+
+def test_a_bad_word_for_the_scanner_is_one_line_and_code_2() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jouled", "--meter=fake", "--listen=127.0.0.1:0", "--procfs=/nowhere"],
+        capture_output=True, text=True, check=False, timeout=20,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "/nowhere" in done.stderr

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from fakes import FakeSnapshot
+from jouled import systemd
+
+
+def test_without_systemd_nothing_is_sent_or_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    systemd.notify(READY=1)
+
+
+def test_fields_are_sent_in_one_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        systemd.notify(READY=1, STATUS="measuring")
+        assert receiver.recv(1024) == b"READY=1\nSTATUS=measuring"
+
+
+def test_the_status_line_has_the_watts() -> None:
+    assert systemd.status_line(FakeSnapshot()) == "package 12.5 W; 7 processes in 3 cgroups; scan 2.0 ms"
+    assert systemd.status_line(FakeSnapshot(watts={})).startswith("no zone has a reading; ")
+
+
+@pytest.mark.parametrize(
+    ("watchdog_us", "period_s", "fields"),
+    [
+        (None, 5.0, {}),
+        ("30000000", 5.0, {}),
+        ("30000000", 60.0, {"WATCHDOG_USEC": 180_000_000}),
+    ],
+)
+def test_a_watchdog_shorter_than_three_periods_is_made_longer(
+    watchdog_us: str | None, period_s: float, fields: dict[str, int]
+) -> None:
+    environ = {} if watchdog_us is None else {"WATCHDOG_USEC": watchdog_us}
+    assert systemd.watchdog_fields(period_s, environ) == fields
+
+
+def test_sockets_meant_for_another_process_are_left_alone() -> None:
+    assert systemd.inherited_sockets({"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1"}) == []
+    assert systemd.inherited_sockets({}) == []
