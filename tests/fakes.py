@@ -18,6 +18,7 @@ class FakeScanStats:
     cgroups: int = 3
     unreadable_total: int = 1
     vanished_total: int = 2
+    reused_total: int = 3
     zone_read_errors_total: Mapping[ZoneKey, int] = field(default_factory=lambda: {PACKAGE: 4})
     zone_resets_total: Mapping[ZoneKey, int] = field(default_factory=lambda: {PACKAGE: 5})
     zone_wraps_total: Mapping[ZoneKey, int] = field(default_factory=lambda: {PACKAGE: 6})

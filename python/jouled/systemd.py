@@ -39,7 +39,9 @@ def watchdog_fields(period_s: float, environ: Mapping[str, str] = os.environ) ->
 
 def status_line(snapshot: Snapshot) -> str:
     """One line for `systemctl status`."""
-    watts = ", ".join(f"{name} {value:.1f} W" for name, value in snapshot.watts.items()) or "no zone has a reading"
+    watts = (
+        ", ".join(f"{name} {value:.1f} W" for name, value in sorted(snapshot.watts.items())) or "no zone has a reading"
+    )
     scan = snapshot.scan
     return f"{watts}; {scan.processes} processes in {scan.cgroups} cgroups; scan {scan.seconds * 1e3:.1f} ms"
 

@@ -53,14 +53,14 @@ def test_every_key_of_the_file(tmp_path: Path) -> None:
             idle = "learned"
             terminated = { age = "5m", max = 9 }
             estimate = { idle_w = 1, max_w = 4.5 }
-            fake = { zones = ["package:100"], seed = 7 }
+            fake = { zones = ["package:0=40W"], seed = 7 }
             log = { level = "warning", format = "journal" }
             """,
         )
     )
     assert config.terminated.age_s == 300.0
     assert config.estimate.max_w == 4.5
-    assert config.fake.zones == ("package:100",)
+    assert config.fake.zones == ("package:0=40W",)
     assert config.levels == ("process", "vm")
 
 

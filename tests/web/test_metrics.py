@@ -51,6 +51,7 @@ def test_what_the_daemon_says_of_itself(metrics: OwnMetrics) -> None:
         "jouled_scan_cgroups{}": 3,
         "jouled_scan_unreadable_total{}": 1,
         "jouled_scan_vanished_total{}": 2,
+        "jouled_scan_reused_total{}": 3,
         f"jouled_zone_read_errors_total{zone}": 4,
         f"jouled_zone_resets_total{zone}": 5,
         f"jouled_zone_wraps_total{zone}": 6,

@@ -94,6 +94,7 @@ def _of_scan(scan: ScanStats) -> Iterator[Metric]:
             ),
             "jouled_scan_unreadable": ("Processes and cgroups that could not be read", scan.unreadable_total),
             "jouled_scan_vanished": ("Processes that ended while they were read", scan.vanished_total),
+            "jouled_scan_reused": ("Process ids found to belong to another process than before", scan.reused_total),
         }
     )
     yield _by_zone("jouled_zone_read_errors", "Failed reads of a zone", scan.zone_read_errors_total)

@@ -320,7 +320,7 @@ mod tests {
                 prop_assert!(!container.id.is_empty() && container.id.len() <= NAME_BYTES);
             }
             prop_assert!(path.starts_with(billing_path(&path)));
-            prop_assert_ne!(vm_scope_name(&path).as_deref(), Some(""));
+            prop_assert!(vm_scope_name(&path).is_none_or(|name| !name.is_empty()));
         }
     }
 }

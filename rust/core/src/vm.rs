@@ -119,8 +119,8 @@ fn vmware<'a>(options: &Options<'a>) -> Told<'a> {
     (Hypervisor::Vmware, file, file.map(stem))
 }
 
-/// The guest's UUID, or else the socket's name, or the directory's where each guest's socket has
-/// the same name.
+/// The guest's UUID, or else the socket's name. Kata calls each guest's socket `clh-api.sock` and
+/// its directory by the sandbox.
 fn cloud_hypervisor<'a>(options: &Options<'a>) -> Told<'a> {
     let uuid = options
         .value("platform")
@@ -131,7 +131,7 @@ fn cloud_hypervisor<'a>(options: &Options<'a>) -> Told<'a> {
     });
     let directory = |path: &'a [u8]| path.rsplit(|byte| *byte == b'/').nth(1);
     let label = socket.and_then(|path| match stem(path) {
-        b"api" | b"ch" | b"clh-api" | b"cloud-hypervisor" => directory(path),
+        b"clh-api" => directory(path),
         file => Some(file),
     });
     let label = label.filter(|label| !label.is_empty());
