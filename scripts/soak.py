@@ -17,7 +17,7 @@ from pathlib import Path
 
 WARM_UP_S = 10.0
 GROWTH_LIMIT_MB = 3.0  # allocators settle over the first minutes; a leak of 1 KB a scrape shows as 10 MB an hour
-DESCRIPTOR_SLACK = 8  # a scrape in flight and a scan's own files
+DESCRIPTOR_SLACK = 16  # scrapes in flight, and processes that came or went since the last scan
 LATE_RATIO_LIMIT = 0.05
 
 
@@ -26,18 +26,19 @@ class Look:
     """The daemon from outside, at one moment."""
 
     resident_mb: float
-    descriptors: int
+    descriptors: int  # beyond one for each process and cgroup that is watched
     threads: int
     cpu_s: float
 
 
-def look_at(pid: int) -> Look:
+def look_at(pid: int, page: bytes) -> Look:
     proc = Path(f"/proc/{pid}")
     status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
     ticks = (proc / "stat").read_text().rsplit(") ", 1)[1].split()[11:13]
+    watched = counter(page, "jouled_scan_processes") + counter(page, "jouled_scan_cgroups")
     return Look(
         resident_mb=int(status["VmRSS"].split()[0]) / 1024,
-        descriptors=sum(1 for _ in (proc / "fd").iterdir()),
+        descriptors=sum(1 for _ in (proc / "fd").iterdir()) - int(watched),
         threads=int(status["Threads"]),
         cpu_s=sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"),
     )
@@ -80,14 +81,14 @@ def watch(daemon: subprocess.Popen[bytes], root: str, seconds: float) -> list[Lo
     while time.monotonic() < began + WARM_UP_S + seconds:
         if daemon.poll() is not None:
             sys.exit(f"soak: the daemon ended by itself with code {daemon.returncode}")
-        scrape(f"{root}/metrics")
+        page = scrape(f"{root}/metrics")
         scrape(f"{root}/metrics", gzip=True)
         if time.monotonic() >= next_look:
             next_look += 10
-            looks.append(look_at(daemon.pid))
+            looks.append(look_at(daemon.pid, page))
             now = looks[-1]
             print(
-                f"{time.monotonic() - began:6.0f} s  {now.resident_mb:6.1f} MB  {now.descriptors:4d} fds  "
+                f"{time.monotonic() - began:6.0f} s  {now.resident_mb:6.1f} MB  {now.descriptors:4d} own fds  "
                 f"{now.threads:3d} threads  {now.cpu_s:8.2f} s CPU",
                 flush=True,
             )

@@ -1,0 +1,145 @@
+"""
+The measuring core of jouled: scans a host and keeps its ledger.
+"""
+
+from typing import final
+
+__all__ = ["ScanStats", "Scanner", "Snapshot"]
+
+@final
+class ScanStats:
+    """
+    What scanning has cost and met since the scanner was opened.
+    """
+    @property
+    def cgroups(self, /) -> int:
+        """
+        Cgroups in the last scan.
+        """
+    @property
+    def cpu_seconds_total(self, /) -> float:
+        """
+        CPU seconds of all scans.
+        """
+    @property
+    def processes(self, /) -> int:
+        """
+        Processes in the last scan.
+        """
+    @property
+    def reused_total(self, /) -> int:
+        """
+        Pids that were found to belong to another process than before.
+        """
+    @property
+    def seconds(self, /) -> float:
+        """
+        How long the last scan took.
+        """
+    @property
+    def unreadable_total(self, /) -> int:
+        """
+        Processes and cgroups that could not be read, each time it was tried.
+        """
+    @property
+    def vanished_total(self, /) -> int:
+        """
+        Processes that ended between being listed and being read.
+        """
+    @property
+    def zone_read_errors_total(self, /) -> dict[tuple[str, str, str], int]:
+        """
+        Zones that could not be read, by (class, index, source).
+        """
+    @property
+    def zone_resets_total(self, /) -> dict[tuple[str, str, str], int]:
+        """
+        Counters that started again without a wrap, by (class, index, source).
+        """
+    @property
+    def zone_wraps_total(self, /) -> dict[tuple[str, str, str], int]:
+        """
+        Counters that wrapped, by (class, index, source).
+        """
+
+@final
+class Scanner:
+    """
+    Scans a host and keeps its ledger. Safe to use from any thread; ticks wait for each other.
+    """
+    def __new__(cls, /, *, procfs: "str" = "/proc", sysfs: "str" = "/sys", meters: "list[str] | None" = None, zones: "list[str] | None" = None, levels: "list[str] | None" = None, top: "int | None" = None, idle: "str" = "ratio", terminated_s: "float" = 120.0, terminated_max: "int" = 500, estimate_idle_w: "float | None" = None, estimate_max_w: "float | None" = None, fake_zones: "list[str] | None" = None, fake_seed: "int" = 0) -> Scanner:
+        """
+        Opens the host whose /proc and /sys are at `procfs` and `sysfs`.
+
+        `meters` are tried in their order, `zones` keeps zones of these classes only, `levels`
+        are computed (all by default), `top` bounds the rows of each level, `idle` is "ratio" or
+        "learned", ended rows stay for `terminated_s` seconds and `terminated_max` of a level.
+        The estimate's watts are per CPU. Fake zones are written "package:0=40W".
+
+        Raises ValueError for a word that is none, UnsupportedError where no meter works,
+        ScanError where `procfs` is no proc file system.
+        """
+    def __repr__(self, /) -> str: ...
+    def notices(self, /) -> list[str]:
+        """
+        What is to be said once at the start: an estimate's warning, meters that were passed over.
+        """
+    @property
+    def source(self, /) -> str:
+        """
+        The source of the numbers: "rapl", "hwmon", "battery", "estimate" or "fake".
+        """
+    def tick(self, /) -> Snapshot:
+        """
+        Scans once and books what happened since the last time; the interpreter runs on
+        meanwhile. The first tick is the baseline and has no interval.
+
+        Raises ScanError where /proc itself cannot be read; nothing has changed then.
+        """
+
+@final
+class Snapshot:
+    """
+    The ledger after one tick; it does not change any more.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def busy_ratio(self, /) -> float | None:
+        """
+        The part of the CPUs' time that was busy, 0 to 1; None for the baseline.
+        """
+    def exposition(self, /, openmetrics: bool) -> bytes:
+        """
+        The page as Prometheus text, or as OpenMetrics without its final "# EOF". Renders anew
+        at each call, with the interpreter running on.
+        """
+    @property
+    def interval_s(self, /) -> float | None:
+        """
+        The seconds since the tick before; None for the baseline.
+        """
+    @property
+    def problems(self, /) -> list[str]:
+        """
+        What went wrong in this tick, a line each, the same words for the same trouble.
+        """
+    @property
+    def scan(self, /) -> ScanStats:
+        """
+        What scanning has cost and met.
+        """
+    @property
+    def sequence(self, /) -> int:
+        """
+        The number of ticks so far; 1 is the baseline.
+        """
+    @property
+    def wall_s(self, /) -> float:
+        """
+        When the tick was, UTC seconds.
+        """
+    @property
+    def watts(self, /) -> dict[str, float]:
+        """
+        Watts by zone class, summed over its zones; a class that was not measured is left out.
+        """
