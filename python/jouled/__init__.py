@@ -8,10 +8,9 @@ __version__: str
 
 
 def __getattr__(name: str) -> str:
-    # The version is looked up when it is asked for: importlib.metadata costs more to import than
-    # all of this package's own modules.
+    # Looked up when it is asked for, so that `import jouled` loads nothing.
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib.metadata import version
+    from jouled._core import VERSION
 
-    return version("jouled")
+    return VERSION

@@ -2,9 +2,14 @@
 The measuring core of jouled: scans a host and keeps its ledger.
 """
 
-from typing import final
+from typing import Final, final
 
-__all__ = ["ScanStats", "Scanner", "Snapshot"]
+__all__ = ["VERSION", "ScanStats", "Scanner", "Snapshot"]
+
+VERSION: Final[str]
+"""
+The version of jouled.
+"""
 
 @final
 class ScanStats:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
 import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,54 +18,9 @@ from fakes import FakeScanner
 from jouled import daemon
 from jouled.config import load
 from jouled.errors import ScanError, UnsupportedError
+from running import Running, running
 
 FAKE_DAEMON = Path(__file__).with_name("run_fake.py")
-
-
-class Running:
-    """A daemon process that has said where to look."""
-
-    def __init__(self, process: subprocess.Popen[str], port: int, said: str) -> None:
-        self.process = process
-        self.port = port
-        self.said = said
-
-    def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
-            return bytes(answer.read())
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
-        """The seconds from the signal to the exit, which must have code 0."""
-        start_s = time.monotonic()
-        self.process.send_signal(number)
-        assert self.process.wait(timeout=10) == 0, self.rest()
-        return time.monotonic() - start_s
-
-    def rest(self) -> str:
-        assert self.process.stderr is not None
-        return self.process.stderr.read()
-
-
-@contextmanager
-def running(*command: str, pass_fds: Sequence[int] = (), environ: Mapping[str, str] | None = None) -> Iterator[Running]:
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, pass_fds=pass_fds, env={**os.environ, **(environ or {})}
-    )
-    try:
-        assert process.stderr is not None
-        said = []
-        while True:
-            line = process.stderr.readline()
-            said.append(line)
-            assert line, f"the daemon ended: {''.join(said)}"
-            if found := re.match(r"jouled: http://127\.0\.0\.1:(\d+)/metrics \(", line):
-                break
-        yield Running(process, int(found[1]), "".join(said))
-    finally:
-        process.kill()
-        process.wait()
-        if process.stderr is not None:
-            process.stderr.close()
 
 
 @contextmanager
@@ -214,31 +166,3 @@ def test_the_soft_limit_of_open_files_is_raised() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (before[1], before[1])
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-# From here on with the real scanner.
-
-
-def test_this_host_is_measured() -> None:
-    with running(
-        sys.executable,
-        "-m",
-        "jouled",
-        "--meter=estimate",
-        "--interval=200ms",
-        "--listen=127.0.0.1:0",
-        "--log-format=text",
-    ) as host:
-        assert b"jouled_scan_processes" in host.get("/metrics")
-        assert host.get("/readyz") == b"ready\n"
-        assert host.stop() < 2
-
-
-def test_a_bad_word_for_the_scanner_is_one_line_and_code_2() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "jouled", "--meter=fake", "--listen=127.0.0.1:0", "--procfs=/nowhere"],
-        capture_output=True, text=True, check=False, timeout=20,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert "/nowhere" in done.stderr

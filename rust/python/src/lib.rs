@@ -12,6 +12,10 @@ use pyo3::prelude::*;
 /// The measuring core of jouled: scans a host and keeps its ledger.
 #[pymodule]
 mod _core {
+    /// The version of jouled.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+
     #[pymodule_export]
     use super::scanner::Scanner;
     #[pymodule_export]
