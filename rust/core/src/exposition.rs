@@ -203,7 +203,7 @@ impl Page {
         self.rows("jouled_residual", &help, rows, &snapshot.classes);
     }
 
-    /// The three families of a kind of rows: watts, joules and CPU seconds.
+    /// The three families of a kind of rows: watts, joules and CPU seconds; none without rows.
     fn rows<'a>(
         &mut self,
         name: &str,
@@ -211,6 +211,9 @@ impl Page {
         rows: impl Iterator<Item = &'a RowSnapshot> + Clone,
         classes: &[ClassSnapshot],
     ) {
+        if rows.clone().next().is_none() {
+            return;
+        }
         let watts = format!("{name}_watts");
         self.head(Kind::Gauge, &watts, "watts", &help[0]);
         for row in rows.clone() {

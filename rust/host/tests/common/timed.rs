@@ -1,0 +1,83 @@
+//! A scanner and a ledger on a written host, at a clock that the test sets.
+
+use jouled_core::ledger::{Ledger, LedgerOptions};
+use jouled_core::sample::Sample;
+use jouled_core::snapshot::Snapshot;
+use jouled_core::units::Nanos;
+use jouled_host::fake::{Fake, FakeZone};
+use jouled_host::meter::Meter;
+use jouled_host::meters::{self, MeterOptions, MeterWord};
+use jouled_host::scanner::Scanner;
+
+use super::fake_host::FakeHost;
+use super::page::Page;
+
+/// The first sample's time since boot, as [`FakeHost::new`] has it, and its wall clock.
+const FIRST: Nanos = Nanos::from_secs(1000);
+const FIRST_WALL_S: f64 = 1_700_000_000.0;
+
+/// Observes a host whose time passes by the test's word.
+pub(crate) struct Timed {
+    pub(crate) scanner: Scanner,
+    ledger: Ledger,
+    now: Nanos,
+    next: Nanos,
+}
+
+impl Timed {
+    /// Observes with the zones that the host itself has.
+    pub(crate) fn with_meter(host: &FakeHost, word: MeterWord) -> Self {
+        let options = MeterOptions {
+            words: vec![word],
+            ..MeterOptions::default()
+        };
+        let opened = meters::open(&host.root(), &options)
+            .map_err(|refusals| refusals[0].to_string())
+            .unwrap();
+        Self::of(host, opened.meter)
+    }
+
+    /// Observes with one package that draws 100 W.
+    pub(crate) fn with_fake_meter(host: &FakeHost) -> Self {
+        let zone = FakeZone::parse("package:0=100W").unwrap();
+        Self::of(host, Box::new(Fake::new(vec![zone], 0)))
+    }
+
+    fn of(host: &FakeHost, meter: Box<dyn Meter>) -> Self {
+        Self {
+            scanner: Scanner::open(&host.root(), meter).unwrap(),
+            ledger: Ledger::new(&LedgerOptions::default()),
+            now: FIRST,
+            next: FIRST,
+        }
+    }
+
+    /// Scans, five seconds after the last time. The made-up counters of a fake meter follow the
+    /// real clock, so an interval's energy is whatever the test says it is: none is asserted.
+    pub(crate) fn sample(&mut self) -> Sample {
+        self.now = self.next;
+        self.next = Nanos(self.now.0 + 5_000_000_000);
+        let mut sample = self.scanner.scan().unwrap();
+        (sample.at, sample.boot_at) = (self.now, self.now);
+        for reading in &mut sample.zones {
+            (reading.at, reading.spread) = (self.now, Nanos(0));
+        }
+        sample
+    }
+
+    /// Scans and books; every snapshot must add up.
+    #[track_caller]
+    pub(crate) fn snapshot(&mut self) -> Snapshot {
+        let sample = self.sample();
+        let wall_s = FIRST_WALL_S + self.now.since(FIRST).seconds();
+        let snapshot = self.ledger.advance(sample, wall_s);
+        Page::of(&snapshot).assert_adds_up();
+        snapshot
+    }
+
+    /// The page five seconds after the last one.
+    #[track_caller]
+    pub(crate) fn page(&mut self) -> Page {
+        Page::of(&self.snapshot())
+    }
+}
