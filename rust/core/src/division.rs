@@ -63,7 +63,7 @@ impl Division {
     /// returned beside the division.
     pub fn of(interval: &Interval, paces: &Paces) -> (Self, Paces) {
         let mut tree = Tree::plant(interval, paces);
-        tree.settle();
+        tree.settle(interval.busy.0 as f64);
         let mut division = Self::default();
         division.share_living(interval, &tree);
         division.share_ended(interval, &mut tree, paces);
@@ -146,33 +146,34 @@ fn part(available: f64, claimed: f64) -> f64 {
 struct Node<'a> {
     cgroup: &'a Arc<Cgroup>,
     parent: Option<usize>,
+    /// The nearest cgroup around it whose growth is known; `None`: only the machine's is.
+    holder: Option<usize>,
     /// Whether its growth is known by a counter and not only by what is seen in it.
     is_counted: bool,
-    /// Its growth if nothing bounds it; for one that appeared or vanished a claim on its parent.
-    claim: f64,
-    /// Whether `claim` is bounded by the parent's growth.
-    is_bounded: bool,
+    /// Whether it appeared or vanished: its growth is then a claim, bounded by its holder's.
+    is_claim: bool,
+    /// Its growth: a claim at first, settled in the end.
+    growth: f64,
     /// Growth of the live processes in it.
     live: f64,
-    /// Growth of the children that are sure of theirs, and claims of those that are not.
+    /// Growth of the children that are sure of theirs.
     children: f64,
-    children_claims: f64,
-    /// The final growth.
-    growth: f64,
+    /// What the cgroups held by it claim, the part of it that can be met, and what was granted.
+    claims: f64,
+    met: f64,
+    granted: f64,
 }
 
 impl Node<'_> {
-    fn children_part(&self) -> f64 {
-        part(
-            (self.growth - self.live - self.children).max(0.0),
-            self.children_claims,
-        )
+    /// What is seen in it, whatever its counter says.
+    fn seen(&self) -> f64 {
+        self.live + self.children
     }
 
-    /// What it grew by less what its children did.
+    /// What it grew by less what those below it did.
     fn own(&self) -> f64 {
         if self.is_counted {
-            (self.growth - self.children - self.children_claims * self.children_part()).max(0.0)
+            (self.growth - self.children - self.granted).max(0.0)
         } else {
             self.live
         }
@@ -202,37 +203,36 @@ impl<'a> Tree<'a> {
             changes: &interval.cgroups,
         };
         for change in &interval.cgroups {
-            let parent = change
-                .cgroup
-                .parent
-                .as_ref()
-                .and_then(|parent| tree.position(parent.serial));
-            let is_parent_counted = parent.is_some_and(|at: usize| tree.nodes[at].is_counted);
-            let (claim, is_counted) = match change.growth {
-                CgroupGrowth::Grew(cpu) | CgroupGrowth::New(cpu) => (cpu.0 as f64, true),
-                CgroupGrowth::Unknown => (0.0, false),
-                // Without a counter around it there is no evidence of what it spent at the end.
-                CgroupGrowth::Vanished if !is_parent_counted => (0.0, true),
+            let parent = change.cgroup.parent.as_ref();
+            let parent = parent.and_then(|parent| tree.position(parent.serial));
+            let growth = match change.growth {
+                CgroupGrowth::Grew(cpu) | CgroupGrowth::New(cpu) => cpu.0 as f64,
+                CgroupGrowth::Unknown => 0.0,
                 CgroupGrowth::Vanished => {
-                    let pace = paces
-                        .cgroups
-                        .get(&change.cgroup.serial)
-                        .copied()
-                        .unwrap_or(0.0);
-                    (pace * interval.span.0 as f64, true)
+                    let pace = paces.cgroups.get(&change.cgroup.serial);
+                    pace.map_or(0.0, |pace| pace * interval.span.0 as f64)
                 }
             };
-            let is_sure = matches!(change.growth, CgroupGrowth::Grew(_) | CgroupGrowth::Unknown);
+            let holder = parent.and_then(|at| {
+                let node: &Node<'_> = &tree.nodes[at];
+                if node.is_counted {
+                    Some(at)
+                } else {
+                    node.holder
+                }
+            });
             tree.nodes.push(Node {
                 cgroup: &change.cgroup,
                 parent,
-                is_counted,
-                claim,
-                is_bounded: is_parent_counted && !is_sure,
+                holder,
+                is_counted: change.growth != CgroupGrowth::Unknown,
+                is_claim: matches!(change.growth, CgroupGrowth::New(_) | CgroupGrowth::Vanished),
+                growth,
                 live: 0.0,
                 children: 0.0,
-                children_claims: 0.0,
-                growth: 0.0,
+                claims: 0.0,
+                met: 1.0,
+                granted: 0.0,
             });
         }
         for growth in &interval.grown {
@@ -249,45 +249,51 @@ impl<'a> Tree<'a> {
             .ok()
     }
 
-    /// From the leaves up, what is sure; then from the roots down, what is bounded by it.
-    fn settle(&mut self) {
+    /// From the leaves up, what is sure and what is claimed; then from the roots down, how much
+    /// of the claims is met. Where no counter stands around a claim, all that the machine was
+    /// busy with beyond what is sure bounds it: a cgroup that had stood empty for long must not
+    /// bring the CPU time of its past.
+    fn settle(&mut self, busy: f64) {
+        let (mut sure, mut claims) = (0.0, 0.0);
         for at in (0..self.nodes.len()).rev() {
-            let node = &self.nodes[at];
-            let growth = if node.is_counted {
-                node.claim
-            } else {
-                node.live + node.children
-            };
-            let (parent, is_bounded) = (node.parent, node.is_bounded);
-            self.nodes[at].growth = growth;
-            if let Some(parent) = parent.map(|parent| &mut self.nodes[parent]) {
-                if is_bounded {
-                    parent.children_claims += growth;
-                } else {
-                    parent.children += growth;
-                }
+            let node = &mut self.nodes[at];
+            if !node.is_counted {
+                node.growth = node.seen();
+            }
+            let (growth, parent, holder) = (node.growth, node.parent, node.holder);
+            match (node.is_claim, parent, holder) {
+                (false, Some(parent), _) => self.nodes[parent].children += growth,
+                (false, None, _) => sure += growth,
+                (true, _, Some(holder)) => self.nodes[holder].claims += growth,
+                (true, _, None) => claims += growth,
             }
         }
+        let met_by_machine = part((busy - sure).max(0.0), claims);
         for at in 0..self.nodes.len() {
-            let node = &self.nodes[at];
-            if let (true, Some(parent)) = (node.is_bounded, node.parent) {
-                self.nodes[at].growth *= self.nodes[parent].children_part();
+            if self.nodes[at].is_claim {
+                let holder = self.nodes[at].holder;
+                let met = holder.map_or(met_by_machine, |holder| self.nodes[holder].met);
+                let node = &mut self.nodes[at];
+                node.growth = (node.growth * met).max(node.seen());
+                let granted = node.growth;
+                if let Some(holder) = holder {
+                    self.nodes[holder].granted += granted;
+                }
             }
+            let node = &mut self.nodes[at];
+            node.met = part((node.growth - node.seen()).max(0.0), node.claims);
         }
     }
 
     fn paces(&self, interval: &Interval) -> Paces {
         let span = (interval.span.0 as f64).max(1.0);
+        let of_processes = interval.grown.iter();
+        let of_cgroups = self.nodes.iter().filter(|node| node.growth > 0.0);
         Paces {
-            processes: interval
-                .grown
-                .iter()
+            processes: of_processes
                 .map(|growth| (growth.process.key, growth.cpu.0 as f64 / span))
                 .collect(),
-            cgroups: self
-                .nodes
-                .iter()
-                .filter(|node| node.growth > 0.0)
+            cgroups: of_cgroups
                 .map(|node| (node.cgroup.serial, node.growth / span))
                 .collect(),
         }

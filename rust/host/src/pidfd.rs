@@ -48,7 +48,10 @@ impl ExitWatch {
 
     /// Appends the pids of watched processes that have exited; each is told until its watch ends.
     pub(crate) fn exited(&self, pids: &mut Vec<u32>) {
-        const NOW: rustix::time::Timespec = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+        const NOW: rustix::time::Timespec = rustix::time::Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         let mut events = Vec::with_capacity(64);
         loop {
             let spare = rustix::buffer::spare_capacity(&mut events);
@@ -62,6 +65,10 @@ impl ExitWatch {
             let room = events.capacity() * 4;
             events = Vec::with_capacity(room);
         }
-        pids.extend(events.iter().filter_map(|event| u32::try_from(event.data.u64()).ok()));
+        pids.extend(
+            events
+                .iter()
+                .filter_map(|event| u32::try_from(event.data.u64()).ok()),
+        );
     }
 }

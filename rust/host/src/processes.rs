@@ -26,18 +26,19 @@ pub struct ProcessTroubles {
 }
 
 struct Known {
-    identity: Identity,
+    /// Here too, so that going through the table touches nothing else.
+    pid: u32,
     /// Tells of its exit; `None` where it cannot be watched.
     pidfd: Option<OwnedFd>,
     cpu: Option<Nanos>,
     /// The scan in which it was last seen to be who it is.
     checked: u64,
+    identity: Identity,
 }
 
 /// All known processes, by rising pid.
 pub(crate) struct Processes {
     known: Vec<Known>,
-    spare: Vec<Known>,
     watch: Option<ExitWatch>,
     exited: Vec<u32>,
     clock: Box<dyn CpuTime + Send>,
@@ -55,7 +56,6 @@ impl Processes {
     ) -> Self {
         Self {
             known: Vec::new(),
-            spare: Vec::new(),
             watch,
             exited: Vec::new(),
             clock,
@@ -84,46 +84,36 @@ impl Processes {
             watch.exited(&mut self.exited);
             self.exited.sort_unstable();
         }
-        let mut before = mem::take(&mut self.known);
-        self.known = mem::take(&mut self.spare);
-        self.known.reserve(pids.len());
-        {
-            let mut old = before.drain(..).peekable();
-            for pid in pids {
-                while let Some(gone) = old.next_if(|known| known.pid() < *pid) {
-                    self.unwatch(gone.pidfd);
-                }
-                let known = match old.next_if(|known| known.pid() == *pid) {
-                    Some(known) => self.reread(proc, known, cgroups),
-                    None => self.meet(proc, *pid, cgroups),
-                };
-                if let Some(known) = known {
-                    readings.push(ProcessReading {
-                        process: Arc::clone(&known.identity.process),
-                        cpu: known.cpu,
-                    });
-                    self.known.push(known);
-                }
+        let mut known = mem::take(&mut self.known);
+        let mut born = Vec::new();
+        let mut pids = pids.iter().copied().peekable();
+        // In place: on most hosts nearly all processes are those of the scan before.
+        known.retain_mut(|known| {
+            while let Some(pid) = pids.next_if(|pid| *pid < known.pid) {
+                born.extend(self.meet(proc, pid, cgroups));
             }
-            for gone in old {
-                self.unwatch(gone.pidfd);
+            if pids.next_if_eq(&known.pid).is_some() {
+                return self.reread(proc, known, cgroups);
             }
+            self.unwatch(known.pidfd.take());
+            false
+        });
+        born.extend(pids.filter_map(|pid| self.meet(proc, pid, cgroups)));
+        if !born.is_empty() {
+            known.append(&mut born);
+            known.sort_by_key(|known| known.pid);
         }
-        self.spare = before;
+        readings.extend(known.iter().map(Known::reading));
+        self.known = known;
     }
 
-    /// A process that was there before: one call if nothing happened to it.
-    fn reread(
-        &mut self,
-        proc: BorrowedFd<'_>,
-        mut known: Known,
-        cgroups: &mut Cgroups,
-    ) -> Option<Known> {
-        let pid = known.pid();
+    /// A process that was there before: one call if nothing happened to it. Whether it still is.
+    fn reread(&mut self, proc: BorrowedFd<'_>, known: &mut Known, cgroups: &mut Cgroups) -> bool {
+        let pid = known.pid;
         if !self.exited.is_empty() && self.exited.binary_search(&pid).is_ok() {
             // A zombie until it is reaped, or already another process under the same pid.
             self.unwatch(known.pidfd.take());
-            if !self.is_same(proc, &known) {
+            if !self.is_same(proc, known) {
                 return self.succeed(proc, known, cgroups);
             }
         }
@@ -132,7 +122,7 @@ impl Processes {
             Err(errno) => return self.unreadable(known, errno),
         };
         let has_worked = known.cpu.is_none_or(|before| cpu != before);
-        if has_worked && known.pidfd.is_none() && !self.is_same(proc, &known) {
+        if has_worked && known.pidfd.is_none() && !self.is_same(proc, known) {
             return self.succeed(proc, known, cgroups);
         }
         known.cpu = Some(cpu);
@@ -142,35 +132,31 @@ impl Processes {
             self.reader.refresh(proc, &mut known.identity, cgroups);
             known.checked = self.scan;
         }
-        Some(known)
+        true
     }
 
-    fn unreadable(&mut self, mut known: Known, errno: Errno) -> Option<Known> {
+    fn unreadable(&mut self, known: &mut Known, errno: Errno) -> bool {
         if is_gone(errno) {
             self.troubles.vanished += 1;
             self.unwatch(known.pidfd.take());
-            return None;
+            return false;
         }
         self.troubles.unreadable += 1;
         known.cpu = None;
-        Some(known)
+        true
     }
 
     /// Whether the pid still has the start time that is known.
     fn is_same(&mut self, proc: BorrowedFd<'_>, known: &Known) -> bool {
-        self.reader.start_ticks(proc, known.pid()) == Some(known.identity.process.key.start_ticks)
+        self.reader.start_ticks(proc, known.pid) == Some(known.identity.process.key.start_ticks)
     }
 
     /// Another process under a known pid.
-    fn succeed(
-        &mut self,
-        proc: BorrowedFd<'_>,
-        mut known: Known,
-        cgroups: &mut Cgroups,
-    ) -> Option<Known> {
+    fn succeed(&mut self, proc: BorrowedFd<'_>, known: &mut Known, cgroups: &mut Cgroups) -> bool {
         self.troubles.reused += 1;
         self.unwatch(known.pidfd.take());
-        self.meet(proc, known.pid(), cgroups)
+        let successor = self.meet(proc, known.pid, cgroups);
+        successor.map(|successor| *known = successor).is_some()
     }
 
     /// A process that was not there before. The watch begins before its files are read, so that
@@ -186,6 +172,7 @@ impl Processes {
             });
         match outcome {
             Ok((identity, cpu)) => Some(Known {
+                pid,
                 identity,
                 pidfd,
                 cpu: Some(cpu),
@@ -210,8 +197,11 @@ impl Processes {
 }
 
 impl Known {
-    fn pid(&self) -> u32 {
-        self.identity.process.key.pid
+    fn reading(&self) -> ProcessReading {
+        ProcessReading {
+            process: Arc::clone(&self.identity.process),
+            cpu: self.cpu,
+        }
     }
 }
 

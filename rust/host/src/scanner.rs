@@ -1,6 +1,6 @@
 //! One scan: everything that a sample holds, read in one go.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jouled_core::parse::stat;
 use jouled_core::sample::Sample;
@@ -62,6 +62,7 @@ impl Scanner {
     /// A scanner of the host at `root` whose zones `meter` reads. Where the proc root is that of
     /// the running kernel and of this process's pid namespace, CPU clocks and pidfds are used.
     pub fn open(root: &Root, meter: Box<dyn Meter>) -> Result<Self, ScanError> {
+        check(root)?;
         let proc = ProcDir::open(&root.proc)?;
         let is_live = is_live(&proc);
         let ticks_per_second = rustix::param::clock_ticks_per_second();
@@ -71,7 +72,7 @@ impl Scanner {
             Box::new(Stat::new(ticks_per_second))
         };
         let watch = if is_live { ExitWatch::new().ok() } else { None };
-        let mut scanner = Self {
+        Ok(Self {
             proc_path: root.proc.clone(),
             proc,
             pids: Vec::new(),
@@ -85,10 +86,7 @@ impl Scanner {
             looked_around: monotonic(),
             stats: ScanStats::default(),
             problems: Vec::new(),
-        };
-        // A tree that is no proc file system is refused before anything starts.
-        scanner.cpu_times()?;
-        Ok(scanner)
+        })
     }
 
     /// Reads everything once. What every scan needs is read first: if that fails, nothing has
@@ -96,7 +94,12 @@ impl Scanner {
     pub fn scan(&mut self) -> Result<Sample, ScanError> {
         let (started, cpu_started) = (monotonic(), clock(ClockId::ThreadCPUTime));
         self.proc.list(&mut self.pids)?;
-        let cpu = self.cpu_times()?;
+        let cpu = cpu_times(
+            &self.proc,
+            &self.proc_path,
+            self.ticks_per_second,
+            &mut self.buffer,
+        )?;
         let (at, boot_at) = (monotonic(), self.boot_time());
         self.look_around(at);
         let mut sample = Sample {
@@ -141,22 +144,6 @@ impl Scanner {
         std::mem::take(&mut self.problems)
     }
 
-    fn cpu_times(&mut self) -> Result<stat::CpuTimes, ScanError> {
-        let path = || self.proc_path.join("stat");
-        let text = file::read_at(self.proc.fd(), "stat", &mut self.buffer).map_err(|errno| {
-            ScanError::Read {
-                path: path(),
-                source: errno.into(),
-                fix: FIX_STAT,
-            }
-        })?;
-        stat::parse(text, self.ticks_per_second).map_err(|source| ScanError::Parse {
-            path: path(),
-            source,
-            fix: FIX_STAT,
-        })
-    }
-
     fn look_around(&mut self, now: Nanos) {
         if now.since(self.looked_around) >= LOOK_AROUND {
             self.looked_around = now;
@@ -177,6 +164,31 @@ impl Scanner {
             .and_then(uptime)
             .unwrap_or_else(|| clock(ClockId::Boottime))
     }
+}
+
+/// Refuses a proc root that is none, before anything starts on it.
+pub fn check(root: &Root) -> Result<(), ScanError> {
+    let proc = ProcDir::open(&root.proc)?;
+    cpu_times(&proc, &root.proc, 1, &mut Vec::new()).map(|_| ())
+}
+
+fn cpu_times(
+    proc: &ProcDir,
+    root: &Path,
+    ticks_per_second: u64,
+    buffer: &mut Vec<u8>,
+) -> Result<stat::CpuTimes, ScanError> {
+    let path = || root.join("stat");
+    let text = file::read_at(proc.fd(), "stat", buffer).map_err(|errno| ScanError::Read {
+        path: path(),
+        source: errno.into(),
+        fix: FIX_STAT,
+    })?;
+    stat::parse(text, ticks_per_second).map_err(|source| ScanError::Parse {
+        path: path(),
+        source,
+        fix: FIX_STAT,
+    })
 }
 
 /// The first number of `/proc/uptime`: seconds with two decimals.

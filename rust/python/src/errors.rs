@@ -14,5 +14,8 @@ pub(crate) fn scan_error(error: &error::ScanError) -> PyErr {
 /// No meter works here: one line with what was tried and why it failed.
 pub(crate) fn unsupported(tried: &[Unsupported]) -> PyErr {
     let reasons: Vec<String> = tried.iter().map(ToString::to_string).collect();
-    UnsupportedError::new_err(format!("no meter works on this host: {}", reasons.join("; ")))
+    UnsupportedError::new_err(format!(
+        "no meter works on this host: {}",
+        reasons.join("; ")
+    ))
 }

@@ -12,6 +12,7 @@ use jouled_host::fake::FakeZone;
 use jouled_host::meters::{self, MeterOptions, MeterWord};
 use jouled_host::observer::Observer;
 use jouled_host::root::Root;
+use jouled_host::scanner;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -86,6 +87,7 @@ impl Scanner {
             },
         };
         let root = Root::at(procfs, sysfs);
+        scanner::check(&root).map_err(|error| scan_error(&error))?;
         let opened = meters::open(&root, &options).map_err(|tried| unsupported(&tried))?;
         let source = opened.meter.source().as_str();
         let observer =
