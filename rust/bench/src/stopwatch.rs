@@ -9,10 +9,13 @@ pub fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
     (thread_ns() - before, result)
 }
 
-/// The median of all rounds; zero of none.
-pub fn median(rounds: &mut [f64]) -> f64 {
+/// The mean of the middle half of all rounds, which it sorts; zero of none. A neighbour's burst
+/// falls out of it, and work that is done in every second round counts half.
+pub fn typical(rounds: &mut [f64]) -> f64 {
     rounds.sort_unstable_by(f64::total_cmp);
-    rounds.get(rounds.len() / 2).copied().unwrap_or(0.0)
+    let quarter = rounds.len() / 4;
+    let middle = &rounds[quarter..rounds.len() - quarter];
+    middle.iter().sum::<f64>() / middle.len().max(1) as f64
 }
 
 fn thread_ns() -> f64 {

@@ -73,8 +73,9 @@ pub(crate) struct Row {
     pub(crate) labels: Arc<str>,
     /// What it has spent while it was exported.
     pub(crate) account: Account,
-    /// When its counters started at 0: UTC seconds of the begin of its first interval.
-    pub(crate) created_s: f64,
+    /// When its counters started at 0: UTC seconds of the begin of the first interval in which
+    /// it was exported.
+    pub(crate) created_s: Option<f64>,
     /// How many live processes and cgroups belong to it.
     pub(crate) members: u32,
     /// When the last member was gone.

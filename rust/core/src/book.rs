@@ -116,7 +116,7 @@ impl Book {
         let row = Row {
             labels: Arc::clone(&labels),
             account: Account::default(),
-            created_s: 0.0,
+            created_s: None,
             members: 0,
             ended_at: None,
             is_exported: false,
@@ -147,7 +147,7 @@ impl Book {
         self.rows[id as usize].as_mut()
     }
 
-    /// Notes CPU time of this interval.
+    /// Notes CPU time of this interval, more than none.
     pub(crate) fn credit(&mut self, slot: Slot, cpu_ns: f64) {
         match slot {
             Slot::Residual(reason) => self.residuals[reason as usize].pending_ns += cpu_ns,
@@ -216,9 +216,11 @@ impl Book {
             }
             return;
         };
+        // Where the class that ranks was not measured, CPU seconds do.
         let energy = closing
             .primary
-            .map_or(0.0, |class| closing.energy.joules[class]);
+            .filter(|class| closing.energy.watts[*class].is_some())
+            .map_or(closing.total_ns / 1e9, |class| closing.energy.joules[class]);
         let mut ranking: Vec<(f64, u32)> = Vec::new();
         for (id, row) in (0..).zip(&mut self.rows) {
             let Some(row) = row.as_mut().filter(|row| row.members > 0) else {
@@ -279,7 +281,8 @@ impl Book {
         booked
     }
 
-    /// Ended rows stay a while, the largest of them, and then leave with their totals.
+    /// Ended rows stay a while, the largest of them, and then leave with their totals. One that
+    /// spent in this interval is on its page in any case, or the page would not add up.
     fn retire(&mut self, now: Nanos) {
         let mut ended = std::mem::take(&mut self.ended);
         ended.sort_unstable();
@@ -292,24 +295,40 @@ impl Book {
                 return false;
             };
             let ended_at = *row.ended_at.get_or_insert(now);
-            let stays = row.is_exported && now.since(ended_at) < self.retention.keep;
+            let has_spent = row.account.weight > 0.0;
+            let is_young = row.is_exported && now.since(ended_at) < self.retention.keep;
+            let stays = has_spent || is_young;
             if !stays {
                 self.remove(*id);
             }
             stays
         });
         if ended.len() > self.retention.most {
-            let size = |book: &Self, id: u32| {
-                book.rows[id as usize]
-                    .as_ref()
-                    .map_or(0.0, |row| row.account.joules.iter().sum::<f64>())
-            };
-            ended.sort_by(|a, b| size(self, *b).total_cmp(&size(self, *a)));
-            for id in ended.split_off(self.retention.most) {
-                self.remove(id);
-            }
+            self.cut(&mut ended);
         }
         self.ended = ended;
+    }
+
+    /// Removes the smallest of the ended rows beyond the most that may stay.
+    fn cut(&mut self, ended: &mut Vec<u32>) {
+        let size = |id: u32| {
+            let row = self.rows[id as usize].as_ref();
+            row.map_or((false, 0.0), |row| {
+                let has_spent = row.account.weight > 0.0;
+                (has_spent, row.account.joules.iter().sum::<f64>())
+            })
+        };
+        let mut sized: Vec<_> = ended.iter().map(|id| (size(*id), *id)).collect();
+        sized.sort_by(|(a, _), (b, _)| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)));
+        let spent = sized
+            .iter()
+            .take_while(|((has_spent, _), _)| *has_spent)
+            .count();
+        let stay = self.retention.most.max(spent);
+        *ended = sized.iter().map(|(_, id)| *id).collect();
+        for id in ended.split_off(stay) {
+            self.remove(id);
+        }
     }
 
     fn remove(&mut self, id: u32) {
@@ -321,8 +340,6 @@ impl Book {
 }
 
 fn show(row: &mut Row, from_s: f64) {
-    if !row.is_exported && row.account.joules.is_empty() {
-        row.created_s = from_s;
-    }
+    row.created_s.get_or_insert(from_s);
     row.is_exported = true;
 }

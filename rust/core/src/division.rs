@@ -28,7 +28,7 @@ pub enum Payee {
 pub struct Share {
     /// Who spent it.
     pub payee: Payee,
-    /// How much, in nanoseconds.
+    /// How much, in nanoseconds; more than nothing.
     pub cpu_ns: f64,
 }
 
@@ -79,14 +79,7 @@ impl Division {
                 .position(growth.process.cgroup.serial)
                 .map_or(1.0, |at| tree.nodes[at].live_scale());
             let cpu_ns = growth.cpu.0 as f64 * scale;
-            if growth.process.is_kernel {
-                self.kernel_ns += cpu_ns;
-            } else {
-                self.shares.push(Share {
-                    payee: Payee::Process(Arc::clone(&growth.process)),
-                    cpu_ns,
-                });
-            }
+            self.pay_process(&growth.process, cpu_ns);
         }
     }
 
@@ -106,11 +99,19 @@ impl Division {
         }
         for (at, process, claim) in claims {
             let cpu_ns = claim * part(tree.nodes[at].remainder(), claimed[at]);
-            self.pay(Payee::Process(Arc::clone(process)), cpu_ns);
+            self.pay_process(process, cpu_ns);
         }
         for (node, claimed) in tree.nodes.iter().zip(claimed) {
             let rest = node.remainder() - claimed;
             self.pay(Payee::Exited(Arc::clone(node.cgroup)), rest);
+        }
+    }
+
+    fn pay_process(&mut self, process: &Arc<Process>, cpu_ns: f64) {
+        if process.is_kernel {
+            self.kernel_ns += cpu_ns;
+        } else {
+            self.pay(Payee::Process(Arc::clone(process)), cpu_ns);
         }
     }
 

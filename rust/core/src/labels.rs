@@ -50,7 +50,7 @@ pub(crate) fn of_process(level: Level, process: &Process, users: &UserNames) -> 
     match level {
         Level::Process => Some(process_labels(process)),
         Level::Vm => process.vm.as_ref().map(vm_labels),
-        Level::User => process.uid.map(|uid| user_labels(uid, users)),
+        Level::User => process.uid.map(|uid| of_user(uid, users)),
         Level::Unit | Level::Container | Level::Pod => of_cgroup(level, &process.cgroup, users),
     }
 }
@@ -71,7 +71,7 @@ pub(crate) fn of_cgroup(level: Level, cgroup: &Cgroup, users: &UserNames) -> Opt
             .as_ref()
             .map(|pod| Labels::default().with("pod_id", &pod.id)),
         Level::Vm => owner.vm.as_ref().map(vm_labels),
-        Level::User => owner.uid.map(|uid| user_labels(uid, users)),
+        Level::User => owner.uid.map(|uid| of_user(uid, users)),
     }
 }
 
@@ -118,7 +118,8 @@ fn vm_labels(vm: &Vm) -> Labels {
         .with("hypervisor", vm.hypervisor.as_str())
 }
 
-fn user_labels(uid: u32, users: &UserNames) -> Labels {
+/// The row of a user.
+pub(crate) fn of_user(uid: u32, users: &UserNames) -> Labels {
     let uid_text = uid.to_string();
     let user = users.get(&uid).unwrap_or(&uid_text);
     Labels::default().with("uid", &uid_text).with("user", user)

@@ -169,7 +169,8 @@ impl Ledger {
             .map(|row| {
                 // The interval in which a row ended is its last with watts, so that the page adds up.
                 let has_watts = is_measured && (row.members > 0 || row.account.weight > 0.0);
-                row_snapshot(&row.account, &row.labels, row.created_s, has_watts)
+                let created_s = row.created_s.unwrap_or(self.created_s);
+                row_snapshot(&row.account, &row.labels, created_s, has_watts)
             })
             .collect();
         let residuals = Reason::ALL

@@ -1,5 +1,6 @@
 //! Who belongs to which rows: looked up once per workload and not once per interval.
 
+use std::mem;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -7,7 +8,7 @@ use rustc_hash::FxHashMap;
 use crate::book::{Book, Slot};
 use crate::cgroup::Cgroup;
 use crate::division::Payee;
-use crate::interval::{CgroupGrowth, Interval};
+use crate::interval::{CgroupChange, CgroupGrowth, Interval};
 use crate::labels;
 use crate::level::{Level, Reason};
 use crate::process::{Process, ProcessKey};
@@ -16,13 +17,16 @@ use crate::sample::UserNames;
 /// A slot for each book, in the books' order.
 pub(crate) type Slots = [Slot; Level::ALL.len()];
 
-/// Every workload holds its rows open as long as it lives: a process those of process, VM and
-/// user, a cgroup those of unit, container and pod (and the user's or VM's that its path names),
-/// and a user its own while any process of it lives.
+/// Every workload holds its rows open as long as it lives: a process its own and those of its
+/// VM, its user and its cgroup, from which it may not yet be seen to have moved when that is
+/// removed; a cgroup those of unit, container and pod (and the user's or VM's that its path
+/// names); and a user its own while any process of it lives.
 #[derive(Debug, Default)]
 pub(crate) struct Membership {
     processes: FxHashMap<ProcessKey, (Arc<Process>, Slots)>,
-    cgroups: FxHashMap<u32, Slots>,
+    cgroups: FxHashMap<u32, (Arc<Cgroup>, Slots)>,
+    /// Cgroups that were looked up since the last interval was followed.
+    fresh: Vec<u32>,
     users: FxHashMap<u32, Presence>,
     names: Arc<UserNames>,
 }
@@ -53,8 +57,11 @@ impl Membership {
         let of_cgroup = self.cgroup_slots(&process.cgroup, books);
         let mut slots = NOWHERE;
         for (at, book) in books.iter_mut().enumerate() {
-            slots[at] = match (is_held_by_process(book.level), of_cgroup[at]) {
-                (false, Slot::Row(id)) => Slot::Row(id),
+            slots[at] = match (is_of_process(book.level), of_cgroup[at]) {
+                (false, Slot::Row(id)) => {
+                    book.rejoin(id);
+                    Slot::Row(id)
+                }
                 (false, Slot::Residual(_)) => Slot::Residual(Reason::Ungrouped),
                 (true, _) => labels::of_process(book.level, process, &self.names)
                     .map_or(Slot::Residual(Reason::Ungrouped), |labels| {
@@ -73,13 +80,13 @@ impl Membership {
             .processes
             .insert(process.key, (Arc::clone(process), slots));
         if let Some((_, old)) = old {
-            leave_process_rows(&old, books);
+            leave_rows(&old, books);
         }
         slots
     }
 
     fn cgroup_slots(&mut self, cgroup: &Arc<Cgroup>, books: &mut [Book]) -> Slots {
-        if let Some(slots) = self.cgroups.get(&cgroup.serial) {
+        if let Some((_, slots)) = self.cgroups.get(&cgroup.serial) {
             return *slots;
         }
         let mut slots = NOWHERE;
@@ -89,7 +96,9 @@ impl Membership {
                     Slot::Row(book.join(labels))
                 });
         }
-        self.cgroups.insert(cgroup.serial, slots);
+        self.cgroups
+            .insert(cgroup.serial, (Arc::clone(cgroup), slots));
+        self.fresh.push(cgroup.serial);
         slots
     }
 
@@ -115,8 +124,11 @@ impl Membership {
             .iter()
             .for_each(|process| self.arrive(process));
         for (before, now) in &interval.changed {
-            self.forget_process(before, books);
             self.arrive(now);
+            if self.is_known(before) {
+                // Its rows go over to who it is now, or they would end although it lives.
+                self.process_slots(now, books);
+            }
             self.depart(before, books);
         }
         for process in &interval.exited {
@@ -125,9 +137,14 @@ impl Membership {
         }
         for change in &interval.cgroups {
             if change.growth == CgroupGrowth::Vanished {
-                if let Some(slots) = self.cgroups.remove(&change.cgroup.serial) {
-                    leave_rows(&slots, books);
-                }
+                self.forget_cgroup(change.cgroup.serial, books);
+            }
+        }
+        // One that had been removed before a process was seen to have left it will not vanish again.
+        for serial in mem::take(&mut self.fresh) {
+            let of_serial = |change: &CgroupChange| change.cgroup.serial;
+            if (interval.cgroups.binary_search_by_key(&serial, of_serial)).is_err() {
+                self.forget_cgroup(serial, books);
             }
         }
         if !Arc::ptr_eq(&self.names, names) {
@@ -154,46 +171,47 @@ impl Membership {
         }
     }
 
+    fn forget_cgroup(&mut self, serial: u32, books: &mut [Book]) {
+        if let Some((_, slots)) = self.cgroups.remove(&serial) {
+            leave_rows(&slots, books);
+        }
+    }
+
     fn forget_process(&mut self, process: &Arc<Process>, books: &mut [Book]) {
-        let is_known = self
-            .processes
-            .get(&process.key)
-            .is_some_and(|(known, _)| Arc::ptr_eq(known, process));
-        if is_known {
+        if self.is_known(process) {
             if let Some((_, slots)) = self.processes.remove(&process.key) {
-                leave_process_rows(&slots, books);
+                leave_rows(&slots, books);
             }
         }
     }
 
-    /// Other names are other label sets: all rows are looked up again.
+    fn is_known(&self, process: &Arc<Process>) -> bool {
+        let known = self.processes.get(&process.key);
+        known.is_some_and(|(known, _)| Arc::ptr_eq(known, process))
+    }
+
+    /// Other names are other label sets of users; the rows of the other levels go on.
     fn rename(&mut self, names: &Arc<UserNames>, books: &mut [Book]) {
         self.names = Arc::clone(names);
-        for (_, (_, slots)) in self.processes.drain() {
-            leave_process_rows(&slots, books);
-        }
-        for (_, slots) in self.cgroups.drain() {
-            leave_rows(&slots, books);
-        }
-        for presence in self.users.values_mut() {
-            leave_user_row(presence, books);
-            presence.slot = None;
+        let Some(at) = books.iter().position(|book| book.level == Level::User) else {
+            return;
+        };
+        let of_processes = (self.processes.values_mut())
+            .filter_map(|(process, slots)| Some((process.uid?, &mut slots[at])));
+        let of_cgroups = (self.cgroups.values_mut())
+            .filter_map(|(cgroup, slots)| Some((cgroup.owner.uid?, &mut slots[at])));
+        let of_users = (self.users.iter_mut())
+            .filter_map(|(uid, presence)| Some((*uid, presence.slot.as_mut()?)));
+        for (uid, slot) in of_processes.chain(of_cgroups).chain(of_users) {
+            let row = Slot::Row(books[at].join(labels::of_user(uid, names)));
+            books[at].leave(mem::replace(slot, row));
         }
     }
 }
 
-fn is_held_by_process(level: Level) -> bool {
+/// Whether the row is told by the process itself and not by its cgroup.
+fn is_of_process(level: Level) -> bool {
     matches!(level, Level::Process | Level::Vm | Level::User)
-}
-
-fn leave_process_rows(slots: &Slots, books: &mut [Book]) {
-    for (slot, book) in slots
-        .iter()
-        .zip(books)
-        .filter(|(_, book)| is_held_by_process(book.level))
-    {
-        book.leave(*slot);
-    }
 }
 
 fn leave_rows(slots: &Slots, books: &mut [Book]) {

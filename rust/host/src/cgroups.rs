@@ -260,9 +260,23 @@ impl Cgroups {
             }
         }
         if !removed.is_empty() {
-            self.keep(|cgroup| !removed.contains(&cgroup.serial));
+            self.forget(&removed);
         }
         unreadable
+    }
+
+    /// Forgets removed cgroups. What counts nothing and was inside one stays for those who are in
+    /// it, but whoever comes is placed anew: what is made again around it is another cgroup.
+    fn forget(&mut self, removed: &FxHashSet<u32>) {
+        self.keep(|cgroup| !removed.contains(&cgroup.serial));
+        let mut orphans = FxHashSet::default();
+        self.by_path.retain(|(tree, _), cgroup| {
+            let parent = cgroup.parent.as_ref().filter(|_| *tree == Tree::Uncounted);
+            let is_orphan = parent.is_some_and(|parent| removed.contains(&parent.serial));
+            !(is_orphan && orphans.insert(cgroup.serial))
+        });
+        self.by_text
+            .retain(|_, cgroup| !orphans.contains(&cgroup.serial));
     }
 
     /// The readings of this scan, those of cgroups that it found included, by rising serial.
@@ -286,6 +300,8 @@ impl Cgroups {
             .map(|node| node.cgroup.serial)
             .collect();
         self.keep(|cgroup| kept.contains(&cgroup.serial) || counted.contains(&cgroup.serial));
+        // Texts that differ only where nobody is billed (a job's own memory cgroup) would add up.
+        self.by_text.clear();
         for node in self.nodes.iter_mut().filter(|node| node.counter.is_none()) {
             node.counter = open_counter(&self.mounts, node.tree, node.cgroup.path.as_bytes());
         }
@@ -348,3 +364,7 @@ fn relative(path: &[u8]) -> &Path {
         .unwrap_or(rest.len());
     Path::new(std::ffi::OsStr::from_bytes(&rest[start..]))
 }
+
+#[cfg(test)]
+#[path = "cgroups_tests.rs"]
+mod tests;

@@ -101,7 +101,7 @@ impl Processes {
         born.extend(pids.filter_map(|pid| self.meet(proc, pid, cgroups)));
         if !born.is_empty() {
             known.append(&mut born);
-            known.sort_by_key(|known| known.pid);
+            known.sort_unstable_by_key(|known| known.pid);
         }
         readings.extend(known.iter().map(Known::reading));
         self.known = known;
@@ -151,11 +151,12 @@ impl Processes {
         self.reader.start_ticks(proc, known.pid) == Some(known.identity.process.key.start_ticks)
     }
 
-    /// Another process under a known pid.
+    /// Another process under a known pid, or nobody any more.
     fn succeed(&mut self, proc: BorrowedFd<'_>, known: &mut Known, cgroups: &mut Cgroups) -> bool {
-        self.troubles.reused += 1;
         self.unwatch(known.pidfd.take());
         let successor = self.meet(proc, known.pid, cgroups);
+        // One that was reaped meanwhile has no start time either: nobody has its pid.
+        self.troubles.reused += u64::from(successor.is_some());
         successor.map(|successor| *known = successor).is_some()
     }
 
@@ -212,3 +213,7 @@ pub(crate) fn is_gone(errno: Errno) -> bool {
         Errno::NOENT | Errno::SRCH | Errno::INVAL | Errno::NODEV
     )
 }
+
+#[cfg(test)]
+#[path = "processes_tests.rs"]
+mod tests;

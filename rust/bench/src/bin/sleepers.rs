@@ -1,5 +1,5 @@
 //! `sleepers COUNT [WORKERS [PERIOD_MS]]`: forks COUNT processes that sleep, of which WORKERS wake up
-//! every PERIOD_MS (20) for about 20 µs of work. Says `ready` when all run; ends with its input.
+//! every period (20 ms) for about 20 µs of work. Says `ready` when all run; ends with its input.
 
 use std::io::{self, Read, Write};
 use std::thread::sleep;

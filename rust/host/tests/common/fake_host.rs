@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -88,7 +89,7 @@ impl FakeHost {
 
     /// Takes everybody's permission away who is not root.
     pub(crate) fn forbid(&self, relative: &str) {
-        std::fs::set_permissions(self.at(relative), PermissionsExt::from_mode(0)).unwrap();
+        std::fs::set_permissions(self.at(relative), PermissionsExt::from_mode(0o0)).unwrap();
     }
 
     /// The machine's CPU times in ticks, in the order of proc(5): user, nice, system, idle,
@@ -97,12 +98,9 @@ impl FakeHost {
         let columns = ticks.map(|ticks| ticks.to_string()).join(" ");
         let mut text = format!("cpu  {columns} 0 0\n");
         for cpu in 0..cpus {
-            text += &format!("cpu{cpu} 0 0 0 0 0 0 0 0 0 0\n");
+            writeln!(text, "cpu{cpu} 0 0 0 0 0 0 0 0 0 0").unwrap();
         }
-        self.put(
-            "proc/stat",
-            text + "intr 7 0 0\nctxt 9\nbtime 1699999000\n",
-        );
+        self.put("proc/stat", text + "intr 7 0 0\nctxt 9\nbtime 1699999000\n");
     }
 
     /// A process: the one that is there, or a new one.

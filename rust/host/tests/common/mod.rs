@@ -3,6 +3,7 @@
 // Each test program uses its part of this; a fixture that cannot be written is a failed test.
 #![allow(dead_code, unused_imports, clippy::unwrap_used)]
 
+mod alone;
 mod fake_host;
 mod fake_process;
 mod host_file;
@@ -10,6 +11,7 @@ mod live;
 mod page;
 mod timed;
 
+pub(crate) use alone::{alone, find, pause, reuse, scanner, wait_until};
 pub(crate) use fake_host::{FakeHost, Layout};
 pub(crate) use fake_process::FakeProcess;
 pub(crate) use host_file::{ExpectedWatts, HostFile};

@@ -41,7 +41,7 @@ impl Page {
     pub(crate) fn value(&self, name: &str, labels: &[&str]) -> f64 {
         match self.values(name, labels)[..] {
             [value] => value,
-            ref values => panic!("{} series {name} {labels:?} on\n{}", values.len(), self.text),
+            ref values => panic!("{} series {name} {labels:?}", values.len()),
         }
     }
 
@@ -91,8 +91,7 @@ impl Page {
                 let found = rows + residual + idle;
                 assert!(
                     (found - measured).abs() <= measured * 1e-3,
-                    "{level} {class}: {rows} + {residual} + {idle} is not {measured} W on\n{}",
-                    self.text
+                    "{level} {class}: {rows} + {residual} + {idle} is not {measured} W"
                 );
             }
         }

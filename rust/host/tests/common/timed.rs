@@ -1,10 +1,12 @@
 //! A scanner and a ledger on a written host, at a clock that the test sets.
 
+use std::sync::Arc;
+
 use jouled_core::ledger::{Ledger, LedgerOptions};
 use jouled_core::sample::Sample;
 use jouled_core::snapshot::Snapshot;
-use jouled_core::units::Nanos;
-use jouled_host::fake::{Fake, FakeZone};
+use jouled_core::units::{Nanos, Watts};
+use jouled_core::zone::{Source, Zone, ZoneReading, ZoneValue};
 use jouled_host::meter::Meter;
 use jouled_host::meters::{self, MeterOptions, MeterWord};
 use jouled_host::scanner::Scanner;
@@ -38,9 +40,8 @@ impl Timed {
     }
 
     /// Observes with one package that draws 100 W.
-    pub(crate) fn with_fake_meter(host: &FakeHost) -> Self {
-        let zone = FakeZone::parse("package:0=100W").unwrap();
-        Self::of(host, Box::new(Fake::new(vec![zone], 0)))
+    pub(crate) fn steady(host: &FakeHost) -> Self {
+        Self::of(host, Box::new(Steady::default()))
     }
 
     fn of(host: &FakeHost, meter: Box<dyn Meter>) -> Self {
@@ -52,8 +53,7 @@ impl Timed {
         }
     }
 
-    /// Scans, five seconds after the last time. The made-up counters of a fake meter follow the
-    /// real clock, so an interval's energy is whatever the test says it is: none is asserted.
+    /// Scans, five seconds after the last time.
     pub(crate) fn sample(&mut self) -> Sample {
         self.now = self.next;
         self.next = Nanos(self.now.0 + 5_000_000_000);
@@ -80,4 +80,43 @@ impl Timed {
     pub(crate) fn page(&mut self) -> Page {
         Page::of(&self.snapshot())
     }
+}
+
+/// A package that draws 100 W for the five seconds between two readings.
+#[derive(Default)]
+struct Steady {
+    microjoules: u64,
+}
+
+impl Meter for Steady {
+    fn source(&self) -> Source {
+        Source::Fake
+    }
+
+    fn read(
+        &mut self,
+        now: &dyn Fn() -> Nanos,
+        readings: &mut Vec<ZoneReading>,
+        _problems: &mut Vec<String>,
+    ) {
+        self.microjoules += 500_000_000;
+        let zone = Zone {
+            class: "package".into(),
+            index: "0".into(),
+            source: Source::Fake,
+            path: "steady".into(),
+            ceiling: Watts(1000.0),
+        };
+        readings.push(ZoneReading {
+            zone: Arc::new(zone),
+            at: now(),
+            spread: Nanos(0),
+            value: ZoneValue::Energy {
+                microjoules: self.microjoules,
+                range: None,
+            },
+        });
+    }
+
+    fn rediscover(&mut self) {}
 }

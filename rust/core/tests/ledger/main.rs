@@ -1,0 +1,13 @@
+//! The ledger through its public face: hosts made up, their histories told, the books audited.
+
+mod audit;
+mod book_of;
+mod divide;
+mod ended;
+mod fake_host;
+mod golden;
+mod history;
+mod identity;
+mod page;
+mod top;
+mod zones;
