@@ -94,8 +94,12 @@ lock: ## resolve requirements/*.txt anew from pyproject.toml
 # ---- longer looks ----
 
 .PHONY: bench
-bench: cc ## Rust benchmarks (divan); BENCH="ledger" picks by name
-	$(CARGO) bench -p jouled-core -p jouled-host --bench '*' --locked -- $(BENCH)
+bench: $(extension) python-dev ## cost against a floor and naive readers, in one table (BENCH_ARGS="--only scan"); some minutes
+	python scripts/bench.py $(BENCH_ARGS)
+
+.PHONY: divan
+divan: cc ## single pieces of the core, in nanoseconds (BENCH="ledger" picks by name)
+	$(CARGO) bench -p jouled-core --bench '*' --locked -- $(BENCH)
 
 .PHONY: fuzz
 fuzz: ## every parser against random bytes, FUZZ_SECONDS (60) each; needs a nightly Rust
@@ -105,6 +109,10 @@ fuzz: ## every parser against random bytes, FUZZ_SECONDS (60) each; needs a nigh
 .PHONY: soak
 soak: $(extension) ## the daemon under scrapes for SOAK_SECONDS (600): memory, descriptors, late ticks
 	python scripts/soak.py --seconds $(SOAK_SECONDS)
+
+.PHONY: vm-test
+vm-test: $(extension) python-dev ## a Linux with RAPL zones in an emulator; needs Debian and root (VM_ARGS="-k wrap")
+	scripts/vm-test $(VM_ARGS)
 
 .PHONY: clean
 clean: ## remove what was built, and the environment; state in ./var stays

@@ -65,6 +65,8 @@ impl Mounts {
 struct Node {
     cgroup: Arc<Cgroup>,
     tree: Tree,
+    /// The path as the kernel has it: the cgroup's own is made valid UTF-8.
+    path: Vec<u8>,
     counter: Option<OwnedFd>,
 }
 
@@ -202,6 +204,7 @@ impl Cgroups {
         let node = Node {
             cgroup: Arc::clone(&cgroup),
             tree,
+            path: path.to_vec(),
             counter,
         };
         let cpu = node.read(&mut self.buffer).ok().flatten();
@@ -303,7 +306,7 @@ impl Cgroups {
         // Texts that differ only where nobody is billed (a job's own memory cgroup) would add up.
         self.by_text.clear();
         for node in self.nodes.iter_mut().filter(|node| node.counter.is_none()) {
-            node.counter = open_counter(&self.mounts, node.tree, node.cgroup.path.as_bytes());
+            node.counter = open_counter(&self.mounts, node.tree, &node.path);
         }
     }
 

@@ -36,3 +36,20 @@ pub struct Unsupported {
     /// What was looked for, where, and what to do: names the file and the fix.
     pub reason: String,
 }
+
+impl ScanError {
+    /// The error of reading a file below the proc root.
+    pub(crate) fn of_proc(path: PathBuf, errno: rustix::io::Errno) -> Self {
+        let fix = match errno {
+            rustix::io::Errno::MFILE | rustix::io::Errno::NFILE => {
+                "raise the limit of open files (LimitNOFILE, ulimit -n)"
+            }
+            _ => "name a proc file system with --procfs",
+        };
+        Self::Read {
+            path,
+            source: errno.into(),
+            fix,
+        }
+    }
+}

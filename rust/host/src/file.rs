@@ -1,6 +1,5 @@
 //! Whole small files: open, read, close, into a buffer that is kept.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -52,9 +51,9 @@ pub(crate) fn link_at(dir: BorrowedFd<'_>, path: &str) -> Result<Vec<u8>, Errno>
 }
 
 /// Opens a directory for looking up names in it.
-pub(crate) fn open_dir(path: &Path) -> io::Result<OwnedFd> {
+pub(crate) fn open_dir(path: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+    retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))
 }
 
 /// Opens a file to be read again and again.

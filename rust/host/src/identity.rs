@@ -3,7 +3,6 @@
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use jouled_core::cgroup::Cgroup;
 use jouled_core::parse::{self, environ, pid_stat, pid_status};
 use jouled_core::process::{Process, ProcessKey};
 use jouled_core::vm;
@@ -14,14 +13,6 @@ use crate::cgroups::Cgroups;
 use crate::cpu_clock::path;
 use crate::file;
 use crate::processes::is_gone;
-
-/// A process with what is needed to see that it has become somebody else.
-pub(crate) struct Identity {
-    pub(crate) process: Arc<Process>,
-    cgroup_text: Vec<u8>,
-    exe: Option<Vec<u8>>,
-    comm: Vec<u8>,
-}
 
 /// Why a process could not be identified.
 pub(crate) enum Unidentified {
@@ -55,7 +46,7 @@ impl Reader {
         proc: BorrowedFd<'_>,
         pid: u32,
         cgroups: &mut Cgroups,
-    ) -> Result<Identity, Unidentified> {
+    ) -> Result<Arc<Process>, Unidentified> {
         let text = file::read_at(proc, path(&mut [0; 24], pid, "stat"), &mut self.buffer)?;
         let stat = pid_stat::parse(text).map_err(|_| Unidentified::Unreadable)?;
         let key = ProcessKey {
@@ -63,9 +54,8 @@ impl Reader {
             start_ticks: stat.start_ticks,
         };
         let (comm, is_kernel) = (stat.comm.to_vec(), stat.is_kernel());
-        let cgroup_text =
-            file::read_at(proc, path(&mut [0; 24], pid, "cgroup"), &mut self.buffer)?.to_vec();
-        let cgroup = cgroups.resolve(&cgroup_text, || container_name(proc, pid));
+        let text = file::read_at(proc, path(&mut [0; 24], pid, "cgroup"), &mut self.buffer)?;
+        let cgroup = cgroups.resolve(text, || container_name(proc, pid));
         let exe = if is_kernel { None } else { exe(proc, pid) };
         let uid = if is_kernel {
             Some(0)
@@ -73,7 +63,7 @@ impl Reader {
             self.uid(proc, pid)
         };
         let vm = self.vm(proc, key, &comm, exe.as_deref());
-        let process = Process {
+        Ok(Arc::new(Process {
             key,
             comm: parse::name(&comm),
             exe: exe.as_deref().map(parse::name),
@@ -81,68 +71,57 @@ impl Reader {
             is_kernel,
             vm,
             cgroup,
-        };
-        Ok(Identity {
-            process: Arc::new(process),
-            cgroup_text,
-            exe,
-            comm,
-        })
+        }))
     }
 
     /// The start time of whoever has this pid now.
-    pub(crate) fn start_ticks(&mut self, proc: BorrowedFd<'_>, pid: u32) -> Option<u64> {
-        let text = file::read_at(proc, path(&mut [0; 24], pid, "stat"), &mut self.buffer).ok()?;
-        Some(pid_stat::parse(text).ok()?.start_ticks)
+    pub(crate) fn start_ticks(&mut self, proc: BorrowedFd<'_>, pid: u32) -> Result<u64, Errno> {
+        let text = file::read_at(proc, path(&mut [0; 24], pid, "stat"), &mut self.buffer)?;
+        let stat = pid_stat::parse(text).map_err(|_| Errno::BADMSG)?;
+        Ok(stat.start_ticks)
     }
 
     /// Looks whether a process has moved or executed something else, and makes it who it is now.
     pub(crate) fn refresh(
         &mut self,
         proc: BorrowedFd<'_>,
-        identity: &mut Identity,
+        process: &mut Arc<Process>,
         cgroups: &mut Cgroups,
     ) {
-        let old = &identity.process;
-        let pid = old.key.pid;
-        let moved = self.moved(proc, pid, &identity.cgroup_text);
+        let pid = process.key.pid;
+        let cgroup = file::read_at(proc, path(&mut [0; 24], pid, "cgroup"), &mut self.buffer)
+            .ok()
+            .map(|text| cgroups.resolve(text, || container_name(proc, pid)))
+            .filter(|cgroup| !Arc::ptr_eq(cgroup, &process.cgroup));
         let comm = file::read_at(proc, path(&mut [0; 24], pid, "comm"), &mut self.buffer)
             .ok()
-            .map(|text| text.strip_suffix(b"\n").unwrap_or(text).to_vec())
-            .filter(|comm| *comm != identity.comm);
-        let exe = exe(proc, pid).filter(|exe| Some(exe) != identity.exe.as_ref());
-        if moved.is_none() && comm.is_none() && exe.is_none() {
+            .map(|text| text.strip_suffix(b"\n").unwrap_or(text))
+            .filter(|comm| *comm != process.comm.as_bytes())
+            .map(parse::name)
+            .filter(|comm| *comm != process.comm);
+        let image = exe(proc, pid);
+        let exe =
+            (image.as_deref().map(parse::name)).filter(|exe| Some(exe) != process.exe.as_ref());
+        if cgroup.is_none() && comm.is_none() && exe.is_none() {
             return;
         }
-        let cgroup: Arc<Cgroup> = match moved {
-            None => Arc::clone(&old.cgroup),
-            Some(text) => {
-                identity.cgroup_text = text;
-                cgroups.resolve(&identity.cgroup_text, || container_name(proc, pid))
-            }
-        };
         let has_new_image = exe.is_some() || comm.is_some();
-        identity.comm = comm.unwrap_or_else(|| identity.comm.clone());
-        identity.exe = exe.or_else(|| identity.exe.take());
+        let comm = comm.unwrap_or_else(|| process.comm.clone());
+        let exe = exe.or_else(|| process.exe.clone());
         let vm = if has_new_image {
-            self.vm(proc, old.key, &identity.comm, identity.exe.as_deref())
+            self.vm(proc, process.key, comm.as_bytes(), image.as_deref())
         } else {
-            old.vm.clone()
+            process.vm.clone()
         };
-        identity.process = Arc::new(Process {
-            key: old.key,
-            comm: parse::name(&identity.comm),
-            exe: identity.exe.as_deref().map(parse::name),
-            uid: self.uid(proc, pid).or(old.uid),
-            is_kernel: old.is_kernel,
+        *process = Arc::new(Process {
+            key: process.key,
+            comm,
+            exe,
+            uid: self.uid(proc, pid).or(process.uid),
+            is_kernel: process.is_kernel,
             vm,
-            cgroup,
+            cgroup: cgroup.unwrap_or_else(|| Arc::clone(&process.cgroup)),
         });
-    }
-
-    fn moved(&mut self, proc: BorrowedFd<'_>, pid: u32, known: &[u8]) -> Option<Vec<u8>> {
-        let text = file::read_at(proc, path(&mut [0; 24], pid, "cgroup"), &mut self.buffer).ok()?;
-        (text != known).then(|| text.to_vec())
     }
 
     fn uid(&mut self, proc: BorrowedFd<'_>, pid: u32) -> Option<u32> {

@@ -10,8 +10,6 @@ use rustix::io::Errno;
 use crate::error::ScanError;
 use crate::file;
 
-const FIX: &str = "name a proc file system with --procfs";
-
 /// An open `/proc`, or a tree in its shape.
 #[derive(Debug)]
 pub(crate) struct ProcDir {
@@ -23,11 +21,7 @@ pub(crate) struct ProcDir {
 impl ProcDir {
     /// Opens the directory.
     pub(crate) fn open(path: &Path) -> Result<Self, ScanError> {
-        let dir = file::open_dir(path).map_err(|source| ScanError::Read {
-            path: path.into(),
-            source,
-            fix: FIX,
-        })?;
+        let dir = file::open_dir(path).map_err(|errno| ScanError::of_proc(path.into(), errno))?;
         // 64 KiB hold the entries of about 2,500 processes.
         Ok(Self {
             dir,
@@ -44,11 +38,8 @@ impl ProcDir {
     /// Puts the ids of all processes into `pids`, rising.
     pub(crate) fn list(&mut self, pids: &mut Vec<u32>) -> Result<(), ScanError> {
         pids.clear();
-        self.fill(pids).map_err(|errno| ScanError::Read {
-            path: self.path.clone(),
-            source: errno.into(),
-            fix: FIX,
-        })?;
+        self.fill(pids)
+            .map_err(|errno| ScanError::of_proc(self.path.clone(), errno))?;
         // The kernel lists them rising; a tree on disk has any order.
         if !pids.is_sorted() {
             pids.sort_unstable();

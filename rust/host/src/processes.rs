@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::cgroups::Cgroups;
 use crate::cpu_clock::CpuTime;
-use crate::identity::{Identity, Reader, Unidentified};
+use crate::identity::{Reader, Unidentified};
 use crate::pidfd::ExitWatch;
 
 /// What went wrong with single processes since the daemon started; each costs only itself.
@@ -33,7 +33,7 @@ struct Known {
     cpu: Option<Nanos>,
     /// The scan in which it was last seen to be who it is.
     checked: u64,
-    identity: Identity,
+    process: Arc<Process>,
 }
 
 /// All known processes, by rising pid.
@@ -67,7 +67,7 @@ impl Processes {
 
     /// All processes that the last scan knew.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Process>> {
-        self.known.iter().map(|known| &known.identity.process)
+        self.known.iter().map(|known| &known.process)
     }
 
     /// Reads the processes `pids`, rising, into `readings`.
@@ -128,8 +128,8 @@ impl Processes {
         known.cpu = Some(cpu);
         // An exec and a move cost CPU time, or matter only once some is used: who worked is
         // looked at again, every second scan at the most.
-        if has_worked && known.checked + 2 <= self.scan && !known.identity.process.is_kernel {
-            self.reader.refresh(proc, &mut known.identity, cgroups);
+        if has_worked && known.checked + 2 <= self.scan && !known.process.is_kernel {
+            self.reader.refresh(proc, &mut known.process, cgroups);
             known.checked = self.scan;
         }
         true
@@ -146,9 +146,13 @@ impl Processes {
         true
     }
 
-    /// Whether the pid still has the start time that is known.
+    /// Whether the pid still has the start time that is known. Where it cannot be read for another
+    /// reason than that nobody has the pid, nothing speaks against it.
     fn is_same(&mut self, proc: BorrowedFd<'_>, known: &Known) -> bool {
-        self.reader.start_ticks(proc, known.pid) == Some(known.identity.process.key.start_ticks)
+        match self.reader.start_ticks(proc, known.pid) {
+            Ok(start_ticks) => start_ticks == known.process.key.start_ticks,
+            Err(errno) => !is_gone(errno),
+        }
     }
 
     /// Another process under a known pid, or nobody any more.
@@ -167,14 +171,14 @@ impl Processes {
         let outcome = self
             .reader
             .identify(proc, pid, cgroups)
-            .and_then(|identity| {
+            .and_then(|process| {
                 let cpu = self.clock.read(proc, pid).map_err(Unidentified::from)?;
-                Ok((identity, cpu))
+                Ok((process, cpu))
             });
         match outcome {
-            Ok((identity, cpu)) => Some(Known {
+            Ok((process, cpu)) => Some(Known {
                 pid,
-                identity,
+                process,
                 pidfd,
                 cpu: Some(cpu),
                 checked: self.scan,
@@ -200,7 +204,7 @@ impl Processes {
 impl Known {
     fn reading(&self) -> ProcessReading {
         ProcessReading {
-            process: Arc::clone(&self.identity.process),
+            process: Arc::clone(&self.process),
             cpu: self.cpu,
         }
     }

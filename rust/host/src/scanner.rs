@@ -22,8 +22,6 @@ use crate::users::Users;
 /// How often is looked for zones that appeared or vanished, and for users with other names.
 const LOOK_AROUND: Nanos = Nanos::from_secs(30);
 
-const FIX_STAT: &str = "name a proc file system with --procfs";
-
 /// What scanning has cost and met so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScanStats {
@@ -179,15 +177,12 @@ fn cpu_times(
     buffer: &mut Vec<u8>,
 ) -> Result<stat::CpuTimes, ScanError> {
     let path = || root.join("stat");
-    let text = file::read_at(proc.fd(), "stat", buffer).map_err(|errno| ScanError::Read {
-        path: path(),
-        source: errno.into(),
-        fix: FIX_STAT,
-    })?;
+    let text = file::read_at(proc.fd(), "stat", buffer)
+        .map_err(|errno| ScanError::of_proc(path(), errno))?;
     stat::parse(text, ticks_per_second).map_err(|source| ScanError::Parse {
         path: path(),
         source,
-        fix: FIX_STAT,
+        fix: "name a proc file system with --procfs",
     })
 }
 
