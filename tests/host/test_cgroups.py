@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -75,10 +76,8 @@ class Unit:
         """Ends whoever is in it, and removes it."""
         for _ in range(100):
             for pid in (self.path / "cgroup.procs").read_text().split():
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(int(pid), 9)
-                except ProcessLookupError:
-                    pass
             time.sleep(0.02)
             try:
                 self.path.rmdir()
@@ -110,7 +109,6 @@ def unit_joules(page: Page, unit: Unit) -> float:
 
 def test_short_lived_work_is_charged_to_its_owner(layout: tuple[Path, Path, str], units: tuple[Unit, Unit]) -> None:
     _, sysfs, _ = layout
-    burner, workers = units
     with running_jouled("--meter=fake", f"--sysfs={sysfs}", "--interval=500ms") as daemon:
         before = Page(daemon.get("/metrics"))
         truth = [-unit.cpu_s() for unit in units]
