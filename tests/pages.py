@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import subprocess
-from collections import defaultdict
 
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as text_string_to_openmetrics_families,
+)
 from prometheus_client.parser import text_string_to_metric_families
 
 LEVELS = ("process", "unit", "container", "pod", "vm", "user")
@@ -45,7 +48,13 @@ class Page:
             for level in LEVELS:
                 rows = self.sum(f"jouled_{level}_watts", zone=zone)
                 rest = self.sum("jouled_residual_watts", zone=zone, level=level)
-                assert math.isclose(rows + rest, active, rel_tol=relative, abs_tol=1e-5), (level, zone, rows, rest, active)
+                assert math.isclose(rows + rest, active, rel_tol=relative, abs_tol=1e-5), (
+                    level,
+                    zone,
+                    rows,
+                    rest,
+                    active,
+                )
 
     def check_nothing_fell_since(self, before: Page) -> None:
         for key, value in self.series.items():
@@ -58,14 +67,26 @@ class Page:
             active = self._growth(before, "jouled_zone_active_joules_total", zone)
             for level in LEVELS:
                 rows = self._growth(before, f"jouled_{level}_joules_total", zone)
-                rest = defaultdict(float)
-                for page, sign in ((self, 1), (before, -1)):
-                    rest[level] += sign * page.sum("jouled_residual_joules_total", zone=zone, level=level)
-                assert math.isclose(rows + rest[level], active, rel_tol=relative, abs_tol=1e-4), (level, zone, rows, active)
+                now, then = (
+                    page.sum("jouled_residual_joules_total", zone=zone, level=level) for page in (self, before)
+                )
+                rest = now - then
+                assert math.isclose(rows + rest, active, rel_tol=relative, abs_tol=1e-4), (
+                    level,
+                    zone,
+                    rows,
+                    active,
+                )
 
     def _growth(self, before: Page, name: str, zone: str) -> float:
         now, then = self.rows(name), before.rows(name)
         return math.fsum(value - then.get(key, 0.0) for key, value in now.items() if ("zone", zone) in key)
+
+
+def openmetrics(text: str) -> dict[str, Metric]:
+    """The families of an OpenMetrics page by name."""
+    families = text_string_to_openmetrics_families(text)  # type: ignore[no-untyped-call]  # it has no types
+    return {family.name: family for family in families}
 
 
 def promtool(page: bytes) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from jouled.cli.jouled import command
-from pages import Page
 from running import running_jouled
 
 ROOT = Path(__file__).parents[2]

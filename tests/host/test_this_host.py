@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from pages import Page, promtool
+from pages import Page, openmetrics, promtool
 from running import Running, running, running_jouled
 
 FAKE = ("--meter=fake", "--interval=200ms")
@@ -64,8 +63,7 @@ def test_both_formats_and_gzip_tell_the_same() -> None:
         assert gzip.decompress(packed) == text
         metrics, headers = page_with(daemon, Accept="application/openmetrics-text;version=1.0.0")
         assert headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
-        families = {family.name: family for family in parse_openmetrics(metrics.decode())}
-        rows = families["jouled_process_joules"].samples
+        rows = openmetrics(metrics.decode())["jouled_process_joules"].samples
         joules = {frozenset(row.labels.items()): row.value for row in rows if row.name.endswith("_total")}
         created = {frozenset(row.labels.items()) for row in rows if row.name.endswith("_created")}
         assert joules == Page(text).rows("jouled_process_joules_total")
@@ -74,13 +72,13 @@ def test_both_formats_and_gzip_tell_the_same() -> None:
 
 def test_every_page_adds_up_under_a_fork_storm() -> None:
     with fork_storm(), running_jouled(*FAKE) as daemon:
-        before = page(daemon)
+        pages = [page(daemon)]
         for _ in range(15):
             time.sleep(0.21)
-            now = page(daemon)
-            now.check_watts_add_up(1e-3)
-            now.check_nothing_fell_since(before)
-            before = now
+            pages.append(page(daemon))
+            pages[-1].check_watts_add_up(1e-3)
+            pages[-1].check_nothing_fell_since(pages[-2])
+        now = pages[-1]
         assert now.sum("jouled_residual_cpu_seconds_total", level="process", reason="exited") > 0
         assert now.sum("jouled_scan_errors_total") == 0
 
