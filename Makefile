@@ -63,7 +63,7 @@ rust-lint: cc rust-tools ## rustfmt --check, clippy -D warnings
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 .PHONY: rust-test
-rust-test: cc rust-tools ## cargo test
+rust-test: cc strace rust-tools ## cargo test
 	$(CARGO) test --workspace --locked
 
 # ---- Python ----
@@ -125,6 +125,10 @@ clean: ## remove what was built, and the environment; state in ./var stays
 .PHONY: cc
 cc:
 	@scripts/debian-packages cc
+
+.PHONY: strace
+strace:
+	@scripts/debian-packages strace
 
 .PHONY: python-run
 python-run:
