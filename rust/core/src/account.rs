@@ -89,6 +89,7 @@ pub(crate) struct Row {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp)] // these numbers are exact
 mod tests {
     use super::*;
 

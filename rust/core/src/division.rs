@@ -76,7 +76,7 @@ impl Division {
         self.shares.reserve(interval.grown.len());
         for growth in &interval.grown {
             let scale = tree
-                .position(growth.process.cgroup.serial)
+                .place(&growth.process.cgroup)
                 .map_or(1.0, |at| tree.nodes[at].live_scale());
             let cpu_ns = growth.cpu.0 as f64 * scale;
             self.pay_process(&growth.process, cpu_ns);
@@ -90,7 +90,7 @@ impl Division {
             .iter()
             .filter_map(|process| {
                 let pace = paces.processes.get(&process.key)?;
-                Some((tree.position(process.cgroup.serial)?, process, pace * span))
+                Some((tree.place(&process.cgroup)?, process, pace * span))
             })
             .collect();
         let mut claimed = vec![0.0; tree.nodes.len()];
@@ -155,6 +155,8 @@ struct Node<'a> {
     is_claim: bool,
     /// Its growth: a claim at first, settled in the end.
     growth: f64,
+    /// What a new cgroup's counter holds: the most that what is seen in it may raise its claim to.
+    held: f64,
     /// Growth of the live processes in it.
     live: f64,
     /// Growth of the children that are sure of theirs.
@@ -229,6 +231,10 @@ impl<'a> Tree<'a> {
                 is_counted: change.growth != CgroupGrowth::Unknown,
                 is_claim: matches!(change.growth, CgroupGrowth::New(_) | CgroupGrowth::Vanished),
                 growth,
+                held: match change.growth {
+                    CgroupGrowth::New(cpu) => cpu.0 as f64,
+                    _ => 0.0,
+                },
                 live: 0.0,
                 children: 0.0,
                 claims: 0.0,
@@ -237,7 +243,7 @@ impl<'a> Tree<'a> {
             });
         }
         for growth in &interval.grown {
-            if let Some(at) = tree.position(growth.process.cgroup.serial) {
+            if let Some(at) = tree.place(&growth.process.cgroup) {
                 tree.nodes[at].live += growth.cpu.0 as f64;
             }
         }
@@ -248,6 +254,13 @@ impl<'a> Tree<'a> {
         self.changes
             .binary_search_by_key(&serial, |change| change.cgroup.serial)
             .ok()
+    }
+
+    /// Where a process's time is counted. One whose cgroup was removed has moved, unseen: what it
+    /// spent since is in another counter, and only what is left around the old place can be its.
+    fn place(&self, cgroup: &Cgroup) -> Option<usize> {
+        self.position(cgroup.serial)
+            .or_else(|| self.place(cgroup.parent.as_ref()?))
     }
 
     /// From the leaves up, what is sure and what is claimed; then from the roots down, how much
@@ -275,7 +288,7 @@ impl<'a> Tree<'a> {
                 let holder = self.nodes[at].holder;
                 let met = holder.map_or(met_by_machine, |holder| self.nodes[holder].met);
                 let node = &mut self.nodes[at];
-                node.growth = (node.growth * met).max(node.seen());
+                node.growth = (node.growth * met).max(node.seen().min(node.held));
                 let granted = node.growth;
                 if let Some(holder) = holder {
                     self.nodes[holder].granted += granted;

@@ -106,6 +106,7 @@ impl IdleModel {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp)] // these numbers are exact
 mod tests {
     use super::*;
 

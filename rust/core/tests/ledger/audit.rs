@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jouled_core::level::Level;
 use jouled_core::process::Process;
 use jouled_core::sample::Sample;
-use jouled_core::snapshot::{LevelSnapshot, RowSnapshot, Snapshot};
+use jouled_core::snapshot::{LevelSnapshot, RowSnapshot, Snapshot, ZoneSnapshot};
 
 use crate::page;
 
@@ -96,55 +96,45 @@ impl Auditor {
         let mut active = vec![0.0; snapshot.classes.len()];
         let mut power = vec![None; snapshot.classes.len()];
         for zone in &snapshot.zones {
-            let name = format!(
-                "{:?} {}-{}",
-                zone.zone.source, zone.zone.class, zone.zone.index
-            );
-            let now = [zone.total.0, zone.active.0, zone.idle.0];
-            now.iter().for_each(|joules| check_number(*joules, &name));
-            assert!(is_same(now[0], now[1] + now[2], now[0]), "{name}: {now:?}");
-            let before = self.zones.insert(name.clone(), now).unwrap_or_default();
-            assert!(
-                before.iter().zip(now).all(|(before, now)| now >= *before),
-                "{name} fell"
-            );
-            let class = snapshot
-                .classes
-                .iter()
-                .position(|class| *class.name == *zone.zone.class);
+            self.zone(zone);
+            let mut classes = snapshot.classes.iter();
+            let class = classes.position(|class| *class.name == *zone.zone.class);
             let class = class.expect("every zone has a class");
             active[class] += zone.active.0;
             if let Some(now) = zone.power {
-                for watts in [now.total, now.active, now.idle] {
-                    check_number(watts.0, &name);
-                }
-                assert!(
-                    is_same(now.total.0, now.active.0 + now.idle.0, now.total.0),
-                    "{now:?}"
-                );
                 *power[class].get_or_insert(0.0) += now.active.0;
             }
         }
         for (class, power) in snapshot.classes.iter().zip(power) {
             assert_eq!(class.active.is_some(), power.is_some(), "{}", class.name);
-            let (shown, power) = (
-                class.active.unwrap_or_default().0,
-                power.unwrap_or_default(),
-            );
-            assert!(
-                is_same(shown, power, power),
-                "{}: {shown} of {power} W",
-                class.name
-            );
+            let shown = class.active.unwrap_or_default().0;
+            let power = power.unwrap_or_default();
+            let name = &class.name;
+            assert!(is_same(shown, power, power), "{name}: {shown} of {power} W");
         }
         self.active.resize(active.len(), 0.0);
-        let growth = active
-            .iter()
-            .zip(&self.active)
-            .map(|(now, before)| now - before)
-            .collect();
-        self.active = active;
-        growth
+        let before = std::mem::replace(&mut self.active, active.clone());
+        let pairs = active.iter().zip(before);
+        pairs.map(|(now, before)| now - before).collect()
+    }
+
+    fn zone(&mut self, zone: &ZoneSnapshot) {
+        let id = &zone.zone;
+        let name = format!("{:?} {}-{}", id.source, id.class, id.index);
+        let now = [zone.total.0, zone.active.0, zone.idle.0];
+        for joules in now {
+            check_number(joules, &name);
+        }
+        assert!(is_same(now[0], now[1] + now[2], now[0]), "{name}: {now:?}");
+        let before = self.zones.insert(name.clone(), now).unwrap_or_default();
+        let mut pairs = before.iter().zip(now);
+        assert!(pairs.all(|(before, now)| now >= *before), "{name} fell");
+        let Some(power) = zone.power else { return };
+        for watts in [power.total, power.active, power.idle] {
+            check_number(watts.0, &name);
+        }
+        let sum = power.active.0 + power.idle.0;
+        assert!(is_same(power.total.0, sum, sum), "{name}: {power:?}");
     }
 
     /// By how much the rows and residuals of a level grew: joules by class, CPU seconds.

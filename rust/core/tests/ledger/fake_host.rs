@@ -8,15 +8,14 @@ use jouled_core::cgroup::{Cgroup, owner_of};
 use jouled_core::parse::stat::CpuTimes;
 use jouled_core::process::{Process, ProcessKey};
 use jouled_core::sample::{CgroupReading, ProcessReading, Sample, UserNames};
-use jouled_core::units::{Nanos, Watts};
+use jouled_core::units::Nanos;
 use jouled_core::workload::Vm;
-use jouled_core::zone::{Source, Zone, ZoneReading, ZoneValue};
+
+use crate::fake_zones::FakeZones;
 
 /// When the fake hosts' daemon starts, UTC seconds.
 pub(crate) const START_S: f64 = 1_700_000_000.0;
 const TICKS_PER_SECOND: u64 = 100;
-/// The zones of a fake host wrap after a kilojoule.
-pub(crate) const RANGE_UJ: u64 = 1_000_000_000;
 
 pub(crate) struct FakeHost {
     at: Nanos,
@@ -29,7 +28,7 @@ pub(crate) struct FakeHost {
     next_serial: u32,
     /// By pid.
     processes: BTreeMap<u32, FakeProcess>,
-    zones: Vec<FakeZone>,
+    pub(crate) zones: FakeZones,
     pub(crate) users: Arc<UserNames>,
 }
 
@@ -45,13 +44,6 @@ struct FakeProcess {
     cpu: Nanos,
     is_readable: bool,
     is_hidden: bool,
-}
-
-struct FakeZone {
-    zone: Arc<Zone>,
-    value: ZoneValue,
-    is_failing: bool,
-    is_gone: bool,
 }
 
 fn ms(milliseconds: u64) -> Nanos {
@@ -81,7 +73,7 @@ impl FakeHost {
             cgroups: BTreeMap::new(),
             next_serial: 0,
             processes: BTreeMap::new(),
-            zones: Vec::new(),
+            zones: FakeZones::default(),
             users: Arc::default(),
         };
         host.cgroup("/");
@@ -340,75 +332,6 @@ impl FakeHost {
         add(&mut self.spent, cpu);
     }
 
-    /// A new RAPL zone that cannot draw more than a kilowatt.
-    pub(crate) fn zone(&mut self, class: &str, index: &str) {
-        let value = ZoneValue::Energy {
-            microjoules: 123_456_789,
-            range: Some(RANGE_UJ),
-        };
-        self.zone_of(Source::Rapl, class, index, value);
-    }
-
-    pub(crate) fn zone_of(&mut self, source: Source, class: &str, index: &str, value: ZoneValue) {
-        let zone = Arc::new(Zone {
-            class: class.to_owned(),
-            index: index.to_owned(),
-            source,
-            path: format!("/sys/{}/{class}-{index}", source.as_str()),
-            ceiling: Watts(1000.0),
-        });
-        self.zones.push(FakeZone {
-            zone,
-            value,
-            is_failing: false,
-            is_gone: false,
-        });
-    }
-
-    fn known_zone(&mut self, class: &str, index: &str) -> &mut FakeZone {
-        self.zones
-            .iter_mut()
-            .find(|known| known.zone.class == class && known.zone.index == index)
-            .expect("a zone of this host")
-    }
-
-    /// A zone's counter moves on, and past its end to the beginning.
-    pub(crate) fn draw(&mut self, class: &str, index: &str, joules: f64) {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // small and positive
-        let more = (joules * 1e6) as u64;
-        if let ZoneValue::Energy { microjoules, .. } = &mut self.known_zone(class, index).value {
-            *microjoules = (*microjoules + more) % (RANGE_UJ + 1);
-        }
-    }
-
-    pub(crate) fn set_value(&mut self, class: &str, index: &str, value: ZoneValue) {
-        self.known_zone(class, index).value = value;
-    }
-
-    pub(crate) fn set_failing(&mut self, class: &str, index: &str, is_failing: bool) {
-        self.known_zone(class, index).is_failing = is_failing;
-    }
-
-    pub(crate) fn set_gone(&mut self, class: &str, index: &str, is_gone: bool) {
-        self.known_zone(class, index).is_gone = is_gone;
-    }
-
-    /// The zone's files are somewhere else now.
-    pub(crate) fn replace_path(&mut self, class: &str, index: &str, path: &str) {
-        let known = self.known_zone(class, index);
-        known.zone = Arc::new(Zone {
-            path: path.to_owned(),
-            ..(*known.zone).clone()
-        });
-    }
-
-    pub(crate) fn zone_names(&self) -> Vec<(String, String)> {
-        let zones = self.zones.iter().map(|known| &known.zone);
-        zones
-            .map(|zone| (zone.class.clone(), zone.index.clone()))
-            .collect()
-    }
-
     pub(crate) fn name_users(&mut self, names: &[(u32, &str)]) {
         let names = names.iter().map(|(uid, name)| (*uid, (*name).to_owned()));
         self.users = Arc::new(names.collect());
@@ -416,25 +339,13 @@ impl FakeHost {
 
     /// What a scan finds now.
     pub(crate) fn sample(&self) -> Sample {
-        let zones = self.zones.iter().filter(|known| !known.is_gone);
         let processes = self.processes.values().filter(|known| !known.is_hidden);
         Sample {
             at: self.at,
             boot_at: Nanos(self.at.0 + self.asleep.0),
             ticks_per_second: TICKS_PER_SECOND,
             cpu: self.cpu,
-            zones: zones
-                .map(|known| ZoneReading {
-                    zone: Arc::clone(&known.zone),
-                    at: self.at,
-                    spread: Nanos(2000),
-                    value: if known.is_failing {
-                        ZoneValue::Failed
-                    } else {
-                        known.value
-                    },
-                })
-                .collect(),
+            zones: self.zones.readings(self.at),
             cgroups: (self.cgroups.values())
                 .map(|known| CgroupReading {
                     cgroup: Arc::clone(&known.cgroup),

@@ -106,18 +106,14 @@ fn pick<T: Clone>(all: &[T], at: usize) -> Option<T> {
 
 /// Lets one thing happen; what has no object does not.
 fn happen(host: &mut FakeHost, event: &Event) {
-    let pids = host.pids();
-    let who = |at: usize| pick(&pids, at);
     match *event {
-        Event::Run(at, time) => who(at).into_iter().for_each(|pid| host.run(pid, time)),
-        Event::RunAhead(at, time) => who(at)
-            .into_iter()
-            .for_each(|pid| host.run_ahead(pid, time)),
         Event::RunThreadIn(at, place, time) => {
-            who(at)
-                .into_iter()
-                .for_each(|pid| host.run_thread_in(pid, PATHS[place], time));
+            to(host, at, |host, pid| {
+                host.run_thread_in(pid, PATHS[place], time);
+            });
         }
+        Event::Run(at, time) => to(host, at, |host, pid| host.run(pid, time)),
+        Event::RunAhead(at, time) => to(host, at, |host, pid| host.run_ahead(pid, time)),
         Event::Spend(place, time) => host.spend(PATHS[place], time),
         Event::Age(place, time) => {
             if !host.cgroup_paths().iter().any(|path| path == PATHS[place]) {
@@ -125,59 +121,62 @@ fn happen(host: &mut FakeHost, event: &Event) {
             }
         }
         Event::Interrupt(time) => host.interrupt(time),
-        Event::Born(pid, place, comm, time) => {
-            if !host.is_as_old_as_now(pid) {
-                host.process(pid, PATHS[place], COMMS[comm]);
-                host.run(pid, time);
-            }
-        }
-        Event::KernelThread(pid) => {
-            if !host.is_as_old_as_now(pid) {
-                host.kernel_thread(pid, "kworker");
-            }
-        }
-        Event::Exit(at, time) => who(at).into_iter().for_each(|pid| {
-            host.run(pid, time);
-            host.exit(pid);
-        }),
-        Event::Move(at, place) => who(at)
-            .into_iter()
-            .for_each(|pid| host.move_to(pid, PATHS[place])),
-        Event::Exec(at, comm) => who(at)
-            .into_iter()
-            .for_each(|pid| host.exec(pid, COMMS[comm])),
-        Event::SetUid(at, uid) => who(at).into_iter().for_each(|pid| host.set_uid(pid, uid)),
-        Event::SetVm(at, vm) => who(at).into_iter().for_each(|pid| {
-            let id = format!("vm-{vm}");
-            host.set_vm(
-                pid,
-                Vm {
-                    name: id.clone(),
-                    id,
-                    hypervisor: Hypervisor::Kvm,
-                },
-            );
-        }),
-        Event::Readable(at, is) => who(at)
-            .into_iter()
-            .for_each(|pid| host.set_readable(pid, is)),
-        Event::Hidden(at, is) => who(at).into_iter().for_each(|pid| host.set_hidden(pid, is)),
         Event::RemoveCgroup(place, are_stale) => remove_cgroup(host, PATHS[place], are_stale),
         Event::CgroupReadable(place, is) => host.set_cgroup_readable(PATHS[place], is),
         Event::IdleBack(time) => host.idle_back(time),
         Event::Cpus(cpus) => host.set_cpus(cpus),
         Event::Sleep(time) => host.sleep(time),
         Event::Names(count) => {
-            let names = ["ann", "bob", "o\"hara", "eve"];
-            let named: Vec<_> = (1000..1000 + count).zip(names).collect();
-            host.name_users(&named);
+            let all = ["ann", "bob", "o\"hara", "eve"];
+            let known: Vec<_> = (1000..1000 + count).zip(all).collect();
+            host.name_users(&known);
         }
-        Event::ZoneReset(..)
-        | Event::ZoneFailing(..)
-        | Event::ZoneGone(..)
-        | Event::ZoneAbsent(_) => {
+        _ => {
+            life_event(host, event);
             zone_event(host, event);
         }
+    }
+}
+
+/// Something happens to the process that a number chooses.
+fn to(host: &mut FakeHost, at: usize, act: impl FnOnce(&mut FakeHost, u32)) {
+    if let Some(pid) = pick(&host.pids(), at) {
+        act(host, pid);
+    }
+}
+
+fn life_event(host: &mut FakeHost, event: &Event) {
+    match *event {
+        Event::Born(pid, place, comm, time) if !host.is_as_old_as_now(pid) => {
+            host.process(pid, PATHS[place], COMMS[comm]);
+            host.run(pid, time);
+        }
+        Event::KernelThread(pid) if !host.is_as_old_as_now(pid) => {
+            host.kernel_thread(pid, "kworker");
+        }
+        Event::Exit(at, time) => to(host, at, |host, pid| {
+            host.run(pid, time);
+            host.exit(pid);
+        }),
+        Event::Move(at, place) => to(host, at, |host, pid| host.move_to(pid, PATHS[place])),
+        Event::Exec(at, comm) => to(host, at, |host, pid| host.exec(pid, COMMS[comm])),
+        Event::SetUid(at, uid) => to(host, at, |host, pid| host.set_uid(pid, uid)),
+        Event::SetVm(at, vm) => to(host, at, |host, pid| {
+            let id = format!("vm-{vm}");
+            let hypervisor = Hypervisor::Kvm;
+            let name = id.clone();
+            host.set_vm(
+                pid,
+                Vm {
+                    id,
+                    name,
+                    hypervisor,
+                },
+            );
+        }),
+        Event::Readable(at, is) => to(host, at, |host, pid| host.set_readable(pid, is)),
+        Event::Hidden(at, is) => to(host, at, |host, pid| host.set_hidden(pid, is)),
+        _ => {}
     }
 }
 
@@ -195,7 +194,7 @@ fn zone_event(host: &mut FakeHost, event: &Event) {
     };
     match *event {
         Event::ZoneReset(_, to) => {
-            let range = (to % 3 > 0).then_some(crate::fake_host::RANGE_UJ);
+            let range = (to % 3 > 0).then_some(crate::fake_zones::RANGE_UJ);
             host.set_value(
                 &class,
                 &index,
@@ -288,7 +287,7 @@ fn tick() -> impl Strategy<Value = Tick> {
 /// Few enough for a debug build; `PROPTEST_CASES=5000` with `--release` looks longer.
 fn cases() -> u32 {
     let asked = std::env::var("PROPTEST_CASES").ok();
-    asked.and_then(|count| count.parse().ok()).unwrap_or(32)
+    asked.and_then(|count| count.parse().ok()).unwrap_or(24)
 }
 
 proptest! {
@@ -313,7 +312,9 @@ proptest! {
         }
         let mut book = BookOf::new(&options);
         for (events, span, watts) in &ticks {
-            events.iter().for_each(|event| happen(&mut host, event));
+            for event in events {
+                happen(&mut host, event);
+            }
             host.pass(*span);
             for (class, index) in host.zone_names() {
                 host.draw(&class, &index, watts * *span as f64 / 1000.0);

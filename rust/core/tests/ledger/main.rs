@@ -5,6 +5,7 @@ mod book_of;
 mod divide;
 mod ended;
 mod fake_host;
+mod fake_zones;
 mod golden;
 mod history;
 mod identity;

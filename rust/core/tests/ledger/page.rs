@@ -83,13 +83,11 @@ fn series(line: &str) -> Series<'_> {
             assert!(is_name(label), "{line}");
             let (value, after) = unescape(after);
             labels.push((label, value));
-            match after.strip_prefix(',') {
-                Some(next) => inside = next,
-                None => {
-                    rest = after.strip_prefix('}').unwrap_or_else(|| panic!("{line}"));
-                    break;
-                }
-            }
+            let Some(next) = after.strip_prefix(',') else {
+                rest = after.strip_prefix('}').unwrap_or_else(|| panic!("{line}"));
+                break;
+            };
+            inside = next;
         }
     }
     let value = rest.strip_prefix(' ').unwrap_or_else(|| panic!("{line}"));
