@@ -12,8 +12,8 @@ pub enum Step {
     Grew(Joules),
     /// The counter passed the end of its range once; the growth is corrected for it.
     Wrapped(Joules),
-    /// The counter jumped further than the zone can draw (driver reload, resume): the interval
-    /// is dropped, and counted.
+    /// It jumped further than the zone can draw (driver reload, resume, a sensor's all ones): the
+    /// interval is dropped, and counted.
     Reset,
 }
 

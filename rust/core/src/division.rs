@@ -207,7 +207,7 @@ impl<'a> Tree<'a> {
         };
         for change in &interval.cgroups {
             let parent = change.cgroup.parent.as_ref();
-            let parent = parent.and_then(|parent| tree.position(parent.serial));
+            let parent = parent.and_then(|parent| tree.place(parent));
             let growth = match change.growth {
                 CgroupGrowth::Grew(cpu) | CgroupGrowth::New(cpu) => cpu.0 as f64,
                 CgroupGrowth::Unknown => 0.0,

@@ -15,12 +15,16 @@ use crate::zone::{Zone, ZoneReading, ZoneValue};
 /// platforms reset them on resume, others count on.
 const SUSPEND_NS: u64 = 1_000_000_000;
 
+/// The longest clock tick that a kernel can be built with: 100 of them a second.
+const LONGEST_TICK_NS: u64 = 10_000_000;
+
 /// The difference of two samples.
 #[derive(Debug, Default)]
 pub struct Interval {
     /// The time between the two readings of the CPU times.
     pub span: Nanos,
-    /// CPU time that the machine's own accounting holds busy: all but idle and iowait.
+    /// CPU time that the machine's own accounting holds busy: all but idle and iowait, and no more
+    /// than the CPUs had.
     pub busy: Nanos,
     /// How many CPUs there are now.
     pub cpus: u32,
@@ -106,7 +110,7 @@ impl Interval {
         let asleep = b.boot_at.since(a.boot_at).since(span);
         let mut interval = Self {
             span,
-            busy: busy_between(&a.cpu, &b.cpu),
+            busy: busy_between(&a.cpu, &b.cpu, span),
             cpus: b.cpu.cpus.max(1),
             zones: b
                 .zones
@@ -217,9 +221,9 @@ fn merge<'a, T>(
     }
 }
 
-/// Busy CPU time. Each column is clamped on its own: iowait may go backwards (proc(5)), and all
-/// do when a CPU is unplugged.
-fn busy_between(a: &CpuTimes, b: &CpuTimes) -> Nanos {
+/// Busy CPU time. Each column is clamped on its own, since some kernels let one go backwards; and
+/// the sum by what the CPUs had, since steal time was seen to jump to the end of its range.
+fn busy_between(a: &CpuTimes, b: &CpuTimes, span: Nanos) -> Nanos {
     let busy = [
         b.user.since(a.user),
         b.nice.since(a.nice),
@@ -228,7 +232,13 @@ fn busy_between(a: &CpuTimes, b: &CpuTimes) -> Nanos {
         b.softirq.since(a.softirq),
         b.steal.since(a.steal),
     ];
-    Nanos(busy.iter().map(|column| column.0).sum())
+    let sum = busy
+        .iter()
+        .fold(0_u64, |sum, column| sum.saturating_add(column.0));
+    // A CPU that came or went had some of the time, and each counts by its clock tick.
+    let cpus = u64::from(a.cpus.max(b.cpus).max(1));
+    let had = cpus.saturating_mul(span.0.saturating_add(LONGEST_TICK_NS));
+    Nanos(sum.min(had))
 }
 
 fn zone_change(before: &[ZoneReading], now: &ZoneReading, asleep: Nanos) -> ZoneChange {
@@ -267,13 +277,94 @@ fn step(before: &ZoneReading, now: &ZoneReading, span: Nanos, asleep: Nanos) -> 
             Step::between(last, microjoules, range, span, now.zone.ceiling)
         }
         (ZoneValue::Power { power: last, .. }, ZoneValue::Power { power, is_average }) => {
-            let mean = if is_average {
-                power
+            let last = if is_average { power } else { last };
+            // Chips say all ones where they have no answer.
+            if last.0.max(power.0) > now.zone.ceiling.0 {
+                Step::Reset
             } else {
-                (last + power) * 0.5
-            };
-            Step::Grew(mean.during(span))
+                Step::Grew(((last + power) * 0.5).during(span))
+            }
         }
         _ => Step::Baseline,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zone::Source;
+
+    fn sample(at_s: u64, cpu: CpuTimes, value: ZoneValue) -> Sample {
+        let zone = Zone {
+            class: "package".into(),
+            index: "0".into(),
+            source: Source::Hwmon,
+            path: "power1_input".into(),
+            ceiling: Watts(5000.0),
+        };
+        Sample {
+            at: Nanos::from_secs(at_s),
+            boot_at: Nanos::from_secs(at_s),
+            ticks_per_second: 100,
+            cpu: CpuTimes { cpus: 2, ..cpu },
+            zones: vec![ZoneReading {
+                zone: Arc::new(zone),
+                at: Nanos::from_secs(at_s),
+                spread: Nanos(0),
+                value,
+            }],
+            ..Sample::default()
+        }
+    }
+
+    fn watts(at_s: u64, watts: f64, is_average: bool) -> Sample {
+        let power = Watts(watts);
+        sample(
+            at_s,
+            CpuTimes::default(),
+            ZoneValue::Power { power, is_average },
+        )
+    }
+
+    fn growth(a: &Sample, b: &Sample) -> ZoneGrowth {
+        Interval::between(a, b).zones[0].growth
+    }
+
+    #[test]
+    fn a_column_that_jumps_to_the_end_of_its_range_is_no_more_than_the_cpus_had() {
+        // Kernels 4.8 to 4.10 let steal time fall below zero: 2^64 ns, by the clock tick.
+        let end = Nanos(18_446_744_073_700_000_000);
+        let busy = |system, steal| {
+            let cpu = CpuTimes {
+                system: Nanos(system),
+                steal,
+                ..CpuTimes::default()
+            };
+            sample(system, cpu, ZoneValue::Absent)
+        };
+        let interval = Interval::between(&busy(1, Nanos(0)), &busy(1_000_000_001, end));
+        let had = 2 * (interval.span.0 + 10_000_000);
+        assert_eq!(interval.busy.0, had, "all that two CPUs had, to the tick");
+    }
+
+    #[test]
+    fn a_power_that_the_zone_could_not_draw_is_no_energy() {
+        // ACPI: all ones where the power meter has nothing to say, in milliwatts.
+        let ones = 4_294_967.295;
+        for is_average in [false, true] {
+            let (good, bad, again) = (
+                watts(1, 90.0, is_average),
+                watts(2, ones, is_average),
+                watts(3, 90.0, is_average),
+            );
+            assert_eq!(growth(&good, &bad), ZoneGrowth::Stepped(Step::Reset));
+            let expected = if is_average {
+                // The average of the second interval holds nothing of the first.
+                Step::Grew(crate::units::Joules(90.0))
+            } else {
+                Step::Reset
+            };
+            assert_eq!(growth(&bad, &again), ZoneGrowth::Stepped(expected));
+        }
     }
 }

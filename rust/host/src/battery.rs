@@ -10,8 +10,10 @@ use crate::error::Unsupported;
 use crate::meter::Meter;
 use crate::sensor_file::{SensorFile, Trouble, names_in, timed, word};
 
-/// More than any battery of a computer gives.
+/// More than any battery of a computer gives. A level has no ceiling: it falls by a whole step at
+/// once, and only this program's own sum of the falls is compared.
 const CEILING: Watts = Watts(1000.0);
+const NO_CEILING: Watts = Watts(f64::INFINITY);
 
 /// The batteries below `<sys>/class/power_supply` that feed the host.
 #[derive(Debug)]
@@ -138,15 +140,18 @@ impl Supply {
         if word(&directory.join("type"))? != "Battery" || is_of_device {
             return None;
         }
+        let gauge = Gauge::of(directory)?;
         let zone = Zone {
             class: "battery".into(),
             index: name.to_owned(),
             source: Source::Battery,
             path: directory.display().to_string(),
-            ceiling: CEILING,
+            ceiling: match gauge {
+                Gauge::Power(_) | Gauge::Product { .. } => CEILING,
+                Gauge::Energy { .. } | Gauge::Charge { .. } => NO_CEILING,
+            },
         };
         let status = SensorFile::at(directory.join("status"));
-        let gauge = Gauge::of(directory)?;
         Some(Self {
             zone: Arc::new(zone),
             directory: directory.to_owned(),

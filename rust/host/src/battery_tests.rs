@@ -152,3 +152,14 @@ fn a_host_without_a_battery_is_unsupported() {
         "{reason}"
     );
 }
+
+#[test]
+fn a_gauge_of_whole_percents_loses_nothing() {
+    // One percent of 60 Wh is 2160 J, which nobody draws in the second in which it falls.
+    let sys = battery(FakeSys::new(), "BAT0", &[("energy_now", "60000000")]);
+    let mut meter = open(&sys);
+    let (before, _) = read_at(&mut meter, 0);
+    sys.put("class/power_supply/BAT0/energy_now", "59400000\n");
+    let (after, _) = read_at(&mut meter, 1);
+    assert_watts(watts(&before, &after, "battery/BAT0"), 2160.0);
+}

@@ -1,8 +1,7 @@
 //! The cgroups that processes are in, their ancestors, and their CPU counters.
 
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use jouled_core::cgroup::{Cgroup, billing_path, owner_of};
@@ -13,53 +12,11 @@ use jouled_core::workload::Owner;
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::io::{Errno, retry_on_intr};
 
+use crate::cgroup_mounts::{Mounts, Tree, is_below_root, is_outside};
 use crate::file;
 
 /// Enough for the first line of `cpu.stat`, which is all that is wanted, and for `cpuacct.usage`.
 const COUNTER_TEXT: usize = 128;
-
-/// A hierarchy of cgroups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Tree {
-    /// Version 2, with `cpu.stat` in every cgroup.
-    Unified,
-    /// The cpuacct controller of version 1, with `cpuacct.usage`.
-    Cpuacct,
-    /// Another one, which tells who a process is but counts nothing.
-    Uncounted,
-}
-
-/// The mounted hierarchies that count CPU time.
-#[derive(Debug)]
-struct Mounts {
-    unified: Option<PathBuf>,
-    cpuacct: Option<PathBuf>,
-}
-
-impl Mounts {
-    /// Looks below `sys/fs/cgroup`: pure v2, hybrid (v2 at `unified`) or v1.
-    fn below(sys: &Path) -> Self {
-        let base = sys.join("fs/cgroup");
-        let existing = |paths: [PathBuf; 2], file: &str| {
-            paths.into_iter().find(|path| path.join(file).exists())
-        };
-        Self {
-            unified: existing([base.clone(), base.join("unified")], "cgroup.controllers"),
-            cpuacct: existing(
-                [base.join("cpuacct"), base.join("cpu,cpuacct")],
-                "cpuacct.usage",
-            ),
-        }
-    }
-
-    fn of(&self, tree: Tree) -> Option<&Path> {
-        match tree {
-            Tree::Unified => self.unified.as_deref(),
-            Tree::Cpuacct => self.cpuacct.as_deref(),
-            Tree::Uncounted => None,
-        }
-    }
-}
 
 #[derive(Debug)]
 struct Node {
@@ -75,6 +32,7 @@ struct Candidate<'a> {
     tree: Tree,
     path: &'a [u8],
     owner: Owner,
+    is_deleted: bool,
 }
 
 impl Candidate<'_> {
@@ -103,6 +61,9 @@ pub(crate) struct Cgroups {
     /// What a whole `/proc/P/cgroup` comes to: most processes share theirs with others.
     by_text: FxHashMap<Box<[u8]>, Arc<Cgroup>>,
     next_serial: u32,
+    /// How many more counters may be kept open. Beyond them a cgroup is told by its processes alone,
+    /// or nothing else could be opened.
+    room: usize,
     readings: Vec<CgroupReading>,
     buffer: [u8; COUNTER_TEXT],
 }
@@ -115,6 +76,7 @@ impl Cgroups {
             by_path: FxHashMap::default(),
             by_text: FxHashMap::default(),
             next_serial: 0,
+            room: file::half_of_all(),
             readings: Vec::new(),
             buffer: [0; COUNTER_TEXT],
         }
@@ -150,6 +112,7 @@ impl Cgroups {
                     tree,
                     path: billing_path(line.path),
                     owner: owner_of(line.path),
+                    is_deleted: line.is_deleted,
                 }
             })
             .collect();
@@ -168,8 +131,14 @@ impl Cgroups {
                 .or_else(|| counted(Tree::Cpuacct))
                 .or_else(|| counted(Tree::Unified)),
         };
-        let around =
-            around.map(|other| self.node(other.tree, other.path, other.owner.clone(), None));
+        let around = match around {
+            Some(other) => Some(self.node(other.tree, other.path, other.owner.clone(), None)),
+            // A cgroup that was removed under a zombie has no counter; the one around it counts.
+            None if best.is_deleted && self.mounts.unified.is_some() => {
+                self.parent(Tree::Unified, best.path, &best.owner)
+            }
+            None => None,
+        };
         let mut owner = best.owner.clone();
         if let Some(container) = owner
             .container
@@ -186,13 +155,20 @@ impl Cgroups {
         &mut self,
         tree: Tree,
         path: &[u8],
-        owner: Owner,
+        mut owner: Owner,
         around: Option<Arc<Cgroup>>,
     ) -> Arc<Cgroup> {
         if let Some(cgroup) = self.by_path.get(&(tree, path.to_vec())) {
             return Arc::clone(cgroup);
         }
-        let parent = around.or_else(|| self.parent(tree, path));
+        let parent = around.or_else(|| self.parent(tree, path, &owner));
+        // Two names would make two rows of one container.
+        if let Some(parent) = parent
+            .as_ref()
+            .filter(|parent| is_same_container(&parent.owner, &owner))
+        {
+            owner.container.clone_from(&parent.owner.container);
+        }
         let cgroup = Arc::new(Cgroup {
             serial: self.next_serial,
             path: parse::name(path),
@@ -200,7 +176,7 @@ impl Cgroups {
             owner,
         });
         self.next_serial += 1;
-        let counter = open_counter(&self.mounts, tree, path);
+        let counter = open_counter(&self.mounts, &mut self.room, tree, path);
         let node = Node {
             cgroup: Arc::clone(&cgroup),
             tree,
@@ -218,7 +194,7 @@ impl Cgroups {
         cgroup
     }
 
-    fn parent(&mut self, tree: Tree, path: &[u8]) -> Option<Arc<Cgroup>> {
+    fn parent(&mut self, tree: Tree, path: &[u8], owner: &Owner) -> Option<Arc<Cgroup>> {
         if is_below_root(path) {
             // An uncounted cgroup without a counted one around it stands alone.
             if tree == Tree::Uncounted {
@@ -230,12 +206,20 @@ impl Cgroups {
             } else {
                 &path[..cut]
             };
-            return Some(self.node(tree, above, owner_of(above), None));
+            let mut owner_above = owner_of(above);
+            if is_same_container(&owner_above, owner) {
+                owner_above.container.clone_from(&owner.container);
+            }
+            return Some(self.node(tree, above, owner_above, None));
         }
-        // On hybrid hosts the root of cpuacct counts all tasks to the nanosecond, in whichever
-        // cgroup they are elsewhere.
-        (tree == Tree::Unified && self.mounts.cpuacct.is_some())
-            .then(|| self.node(Tree::Cpuacct, b"/", Owner::default(), None))
+        // The root of cpuacct counts all tasks to the nanosecond, in whichever cgroup they are
+        // elsewhere. But what is around a private namespace is not below the namespace's root.
+        let has_root_of_all = if is_outside(path) {
+            self.mounts.is_whole(Tree::Cpuacct)
+        } else {
+            tree == Tree::Unified && self.mounts.cpuacct.is_some()
+        };
+        has_root_of_all.then(|| self.node(Tree::Cpuacct, b"/", Owner::default(), None))
     }
 
     /// Reads the counters of all known cgroups. One that was removed is forgotten: what is made
@@ -306,12 +290,17 @@ impl Cgroups {
         // Texts that differ only where nobody is billed (a job's own memory cgroup) would add up.
         self.by_text.clear();
         for node in self.nodes.iter_mut().filter(|node| node.counter.is_none()) {
-            node.counter = open_counter(&self.mounts, node.tree, &node.path);
+            node.counter = open_counter(&self.mounts, &mut self.room, node.tree, &node.path);
         }
     }
 
     fn keep(&mut self, stays: impl Fn(&Cgroup) -> bool) {
-        self.nodes.retain(|node| stays(&node.cgroup));
+        let room = &mut self.room;
+        self.nodes.retain(|node| {
+            let stays = stays(&node.cgroup);
+            *room += usize::from(!stays && node.counter.is_some());
+            stays
+        });
         self.by_path.retain(|_, cgroup| stays(cgroup));
         self.by_text.retain(|_, cgroup| stays(cgroup));
     }
@@ -333,39 +322,18 @@ impl Node {
     }
 }
 
-fn open_counter(mounts: &Mounts, tree: Tree, path: &[u8]) -> Option<OwnedFd> {
-    let dir = mounts.of(tree)?.join(relative(path));
-    // The root of v2 counts by the clock tick, interrupts and steal included: it is no sum of
-    // its tasks. A namespace's root is an ordinary cgroup, and has this file.
-    if tree == Tree::Unified && !is_below_root(path) && !dir.join("cgroup.events").exists() {
-        return None;
-    }
-    let file = if tree == Tree::Unified {
-        "cpu.stat"
-    } else {
-        "cpuacct.usage"
-    };
-    file::open_at(rustix::fs::CWD, &dir.join(file)).ok()
+fn open_counter(mounts: &Mounts, room: &mut usize, tree: Tree, path: &[u8]) -> Option<OwnedFd> {
+    let left = room.checked_sub(1)?;
+    let counter = mounts.open_counter(tree, path)?;
+    *room = left;
+    Some(counter)
 }
 
-fn is_below_root(path: &[u8]) -> bool {
-    path.iter().any(|byte| *byte != b'/')
-}
-
-/// The path below a mount: seen from a private cgroup namespace, paths outside begin with `/..`.
-fn relative(path: &[u8]) -> &Path {
-    let mut rest = path;
-    loop {
-        rest = match rest.strip_prefix(b"/..") {
-            Some(below) if below.is_empty() || below[0] == b'/' => below,
-            _ => break,
-        };
+fn is_same_container(one: &Owner, other: &Owner) -> bool {
+    match (&one.container, &other.container) {
+        (Some(one), Some(other)) => one.id == other.id,
+        _ => false,
     }
-    let start = rest
-        .iter()
-        .position(|byte| *byte != b'/')
-        .unwrap_or(rest.len());
-    Path::new(std::ffi::OsStr::from_bytes(&rest[start..]))
 }
 
 #[cfg(test)]

@@ -5,9 +5,17 @@ use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{Resource, getrlimit};
 
 /// No file that a scan reads is longer; what is longer is cut, which its parser notices.
 const LONGEST: usize = 4 << 20;
+
+/// How many descriptors each of the two tables that grow with the host may keep open, processes and
+/// cgroups: half of what this process may have.
+pub(crate) fn half_of_all() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(limit / 2).unwrap_or(usize::MAX)
+}
 
 /// Reads a file below `dir` whole into `buffer`, which is cleared first.
 pub(crate) fn read_at<'b>(

@@ -56,7 +56,7 @@ impl Reader {
         let (comm, is_kernel) = (stat.comm.to_vec(), stat.is_kernel());
         let text = file::read_at(proc, path(&mut [0; 24], pid, "cgroup"), &mut self.buffer)?;
         let cgroup = cgroups.resolve(text, || container_name(proc, pid));
-        let exe = if is_kernel { None } else { exe(proc, pid) };
+        let exe = if is_kernel { None } else { exe(proc, pid).ok() };
         let uid = if is_kernel {
             Some(0)
         } else {
@@ -81,7 +81,8 @@ impl Reader {
         Ok(stat.start_ticks)
     }
 
-    /// Looks whether a process has moved or executed something else, and makes it who it is now.
+    /// Looks whether a process has moved, executed something else or given up being root, and makes
+    /// it who it is now.
     pub(crate) fn refresh(
         &mut self,
         proc: BorrowedFd<'_>,
@@ -89,6 +90,13 @@ impl Reader {
         cgroups: &mut Cgroups,
     ) {
         let pid = process.key.pid;
+        let image = exe(proc, pid);
+        if process.exe.is_some() && image == Err(Errno::NOENT) {
+            // Without memory it has ended: version 1 shows its zombie in the root cgroup, but what
+            // it spent was spent where it was.
+            return;
+        }
+        let image = image.ok();
         let cgroup = file::read_at(proc, path(&mut [0; 24], pid, "cgroup"), &mut self.buffer)
             .ok()
             .map(|text| cgroups.resolve(text, || container_name(proc, pid)))
@@ -99,10 +107,17 @@ impl Reader {
             .filter(|comm| *comm != process.comm.as_bytes())
             .map(parse::name)
             .filter(|comm| *comm != process.comm);
-        let image = exe(proc, pid);
         let exe =
             (image.as_deref().map(parse::name)).filter(|exe| Some(exe) != process.exe.as_ref());
-        if cgroup.is_none() && comm.is_none() && exe.is_none() {
+        // Whoever is root may become somebody else without an exec, as daemons do at their start.
+        let may_be_other = process.uid.is_none_or(|uid| uid == 0);
+        let uid = if may_be_other {
+            self.uid(proc, pid).or(process.uid)
+        } else {
+            process.uid
+        };
+        let is_as_before = cgroup.is_none() && comm.is_none() && exe.is_none();
+        if is_as_before && uid == process.uid {
             return;
         }
         let has_new_image = exe.is_some() || comm.is_some();
@@ -117,7 +132,7 @@ impl Reader {
             key: process.key,
             comm,
             exe,
-            uid: self.uid(proc, pid).or(process.uid),
+            uid: self.uid(proc, pid).or(uid),
             is_kernel: process.is_kernel,
             vm,
             cgroup: cgroup.unwrap_or_else(|| Arc::clone(&process.cgroup)),
@@ -150,12 +165,12 @@ impl Reader {
 }
 
 /// The executable's path. One that was replaced while it runs, as by an upgrade, is the same one.
-fn exe(proc: BorrowedFd<'_>, pid: u32) -> Option<Vec<u8>> {
-    let mut path = file::link_at(proc, path(&mut [0; 24], pid, "exe")).ok()?;
+fn exe(proc: BorrowedFd<'_>, pid: u32) -> Result<Vec<u8>, Errno> {
+    let mut path = file::link_at(proc, path(&mut [0; 24], pid, "exe"))?;
     if path.ends_with(b" (deleted)") {
         path.truncate(path.len() - b" (deleted)".len());
     }
-    Some(path)
+    Ok(path)
 }
 
 /// A container's name as its first process has it: runtimes set one of these variables.

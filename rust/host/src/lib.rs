@@ -2,6 +2,7 @@
 //! and energy counters, and hands the core a [`jouled_core::sample::Sample`].
 
 pub mod battery;
+mod cgroup_mounts;
 mod cgroups;
 mod cpu_clock;
 mod cpu_power;

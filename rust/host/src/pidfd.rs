@@ -4,25 +4,26 @@ use std::os::fd::OwnedFd;
 
 use rustix::event::epoll;
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Resource, getrlimit, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// File descriptors that are left to everything else: cgroups, sensors, clients.
-const RESERVE: u64 = 512;
+use crate::file;
+
+/// File descriptors of its half that are left to everything else: files, sensors, clients.
+const RESERVE: usize = 256;
 
 /// Watches processes for their exit: one `epoll_wait` a scan tells of all.
 pub(crate) struct ExitWatch {
     epoll: OwnedFd,
-    left: u64,
+    left: usize,
 }
 
 impl ExitWatch {
-    /// A watch that nobody is on yet. It takes no more descriptors than the process may have,
-    /// less a reserve: the rest go unwatched, which the scan makes up for.
+    /// A watch that nobody is on yet. It takes no more than half of the descriptors that this process
+    /// may have, less a reserve: the rest go unwatched, which the scan makes up for.
     pub(crate) fn new() -> Result<Self, Errno> {
-        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            left: limit.saturating_sub(RESERVE),
+            left: file::half_of_all().saturating_sub(RESERVE),
         })
     }
 

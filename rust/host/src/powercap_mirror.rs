@@ -58,7 +58,8 @@ impl Mirrors {
         };
         let verdict = match self.verdicts.get(dies) {
             Some(false) => Some(false),
-            Some(true) => look().map(|values| is_near(&values, range)),
+            // One that cannot be read now is no second register.
+            Some(true) => Some(look().is_none_or(|values| is_near(&values, range))),
             None => compare(range, &mut look, &mut || std::thread::sleep(PAUSE)),
         };
         // What cannot be read now is compared again at the next look.
@@ -233,5 +234,20 @@ mod tests {
         assert!(!mirrors.are(&dies));
         sys.set_energy("intel-rapl:1", 7_000_000_000);
         assert!(!mirrors.are(&dies));
+    }
+
+    #[test]
+    fn mirrors_of_which_one_cannot_be_read_for_once_are_still_one() {
+        let sys = FakeSys::new()
+            .zone("intel-rapl:0", "package-0-die-0", 7_000_000_000, RANGE)
+            .zone("intel-rapl:1", "package-0-die-1", 7_000_000_000, RANGE);
+        let dies = [
+            sys.at("class/powercap/intel-rapl:0"),
+            sys.at("class/powercap/intel-rapl:1"),
+        ];
+        let mut mirrors = Mirrors::default();
+        assert!(mirrors.are(&dies));
+        sys.put("class/powercap/intel-rapl:1/energy_uj", "\n");
+        assert!(mirrors.are(&dies));
     }
 }

@@ -91,7 +91,6 @@ impl Scanner {
     /// changed; after it, trouble with one process, cgroup or zone costs only itself.
     pub fn scan(&mut self) -> Result<Sample, ScanError> {
         let (started, cpu_started) = (monotonic(), clock(ClockId::ThreadCPUTime));
-        self.proc.list(&mut self.pids)?;
         let cpu = cpu_times(
             &self.proc,
             &self.proc_path,
@@ -99,6 +98,8 @@ impl Scanner {
             &mut self.buffer,
         )?;
         let (at, boot_at) = (monotonic(), self.boot_time());
+        // After the clock: whoever is not listed started later than this sample says it was taken.
+        self.proc.list(&mut self.pids)?;
         self.look_around(at);
         let mut sample = Sample {
             at,
@@ -191,9 +192,8 @@ fn uptime(text: &[u8]) -> Option<Nanos> {
     let word = text.split(|byte| *byte == b' ').next()?;
     let (seconds, hundredths) = std::str::from_utf8(word).ok()?.split_once('.')?;
     let hundredths: u64 = hundredths.get(..2)?.parse().ok()?;
-    Some(Nanos(
-        seconds.parse::<u64>().ok()?.checked_mul(1_000_000_000)? + hundredths * 10_000_000,
-    ))
+    let nanos = seconds.parse::<u64>().ok()?.checked_mul(1_000_000_000)?;
+    nanos.checked_add(hundredths * 10_000_000).map(Nanos)
 }
 
 /// Whether pids of this proc root are those that this process's system calls take.
@@ -210,4 +210,20 @@ fn monotonic() -> Nanos {
 fn clock(id: ClockId) -> Nanos {
     let time = clock_gettime(id);
     Nanos(time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_uptime_that_no_host_has_is_none() {
+        assert_eq!(
+            uptime(b"350735.47 234388.90\n"),
+            Some(Nanos(350_735_470_000_000))
+        );
+        for text in ["", "x.00 1", "5 1", "18446744073.99 1", "99999999999.00 1"] {
+            assert_eq!(uptime(text.as_bytes()), None, "{text}");
+        }
+    }
 }

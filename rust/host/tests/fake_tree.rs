@@ -151,6 +151,44 @@ fn a_move_to_another_cgroup_is_seen_within_two_intervals() {
 }
 
 #[test]
+fn a_zombie_has_worked_where_it_was_and_not_where_the_kernel_shows_it() {
+    let host = host();
+    host.process(42).exe("/usr/bin/a");
+    let mut timed = Timed::steady(&host);
+    timed.page();
+    timed.page();
+    host.process(42).ticks(100).cgroup("0::/");
+    host.remove("proc/42/exe");
+    host.cgroup_v2("/a.service", 1_000_000);
+    busy(&host, 100);
+    let page = timed.page();
+    assert!((process_s(&page, &["pid=\"42\"", "unit=\"a.service\""]) - 1.0).abs() < 1e-9);
+    assert_eq!(
+        page.values("jouled_process_watts", &["pid=\"42\""]).len(),
+        1
+    );
+}
+
+#[test]
+fn a_daemon_that_gives_up_being_root_is_its_users_within_two_intervals() {
+    let host = host();
+    let mut timed = Timed::steady(&host);
+    timed.page();
+    timed.page();
+    host.process(42).uid(33);
+    let mut user_s = 0.0;
+    for step in 1..=3 {
+        host.process(42).ticks(step * 100);
+        host.cgroup_v2("/a.service", step * 1_000_000);
+        busy(&host, step * 100);
+        user_s = timed
+            .page()
+            .sum("jouled_user_cpu_seconds_total", &["uid=\"33\""]);
+    }
+    assert!(user_s >= 1.0, "{user_s}");
+}
+
+#[test]
 fn an_exec_is_seen_within_two_intervals_and_an_upgrade_is_none() {
     let host = host();
     let mut timed = Timed::steady(&host);

@@ -3,7 +3,7 @@
 use super::{ParseError, cut, digits, words};
 use crate::units::Nanos;
 
-/// CPU times summed over all online CPUs. Guest time is inside user and nice, as in the kernel.
+/// CPU times summed over all CPUs, those that were unplugged included. Guest time is inside user and nice, as in the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // each is the column of that name in proc(5)
 pub struct CpuTimes {

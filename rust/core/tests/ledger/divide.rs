@@ -1,7 +1,14 @@
 //! Who is charged, on hosts of which the truth is known.
 
+use std::sync::Arc;
+
+use jouled_core::cgroup::{Cgroup, owner_of};
+use jouled_core::division::{Division, Paces};
+use jouled_core::interval::{CgroupChange, CgroupGrowth, Interval, ProcessGrowth};
 use jouled_core::ledger::LedgerOptions;
 use jouled_core::level::{Level, Reason};
+use jouled_core::process::{Process, ProcessKey};
+use jouled_core::units::Nanos;
 
 use crate::book_of::{assert_share, begun, residual, row, share};
 use crate::fake_host::FakeHost;
@@ -458,4 +465,55 @@ fn two_samples_of_one_instant_are_an_empty_interval() {
     let snapshot = book.scan(&host);
     assert_eq!(snapshot.zones[0].power, None);
     book.second(&mut host);
+}
+
+/// A cgroup without a counter stays where it is when the counted one around it is removed, until its
+/// process is seen elsewhere: what is in it is still in the counter further out.
+#[test]
+fn a_cgroup_whose_parent_is_gone_is_inside_the_one_around_that() {
+    let second = Nanos::from_secs(1);
+    let cgroup = |serial, path: &str, parent: Option<&Arc<Cgroup>>| {
+        Arc::new(Cgroup {
+            serial,
+            path: path.into(),
+            parent: parent.map(Arc::clone),
+            owner: owner_of(path.as_bytes()),
+        })
+    };
+    let root = cgroup(0, "/", None);
+    let gone = cgroup(1, "/jobs", Some(&root));
+    let orphan = cgroup(2, "/a.service", Some(&gone));
+    let process = Process {
+        key: ProcessKey {
+            pid: 10,
+            start_ticks: 1,
+        },
+        comm: "mover".into(),
+        exe: None,
+        uid: None,
+        is_kernel: false,
+        vm: None,
+        cgroup: Arc::clone(&orphan),
+    };
+    let change = |cgroup: &Arc<Cgroup>, growth| CgroupChange {
+        cgroup: Arc::clone(cgroup),
+        growth,
+    };
+    let interval = Interval {
+        span: second,
+        busy: second,
+        cpus: 1,
+        cgroups: vec![
+            change(&root, CgroupGrowth::Grew(second)),
+            change(&orphan, CgroupGrowth::Unknown),
+        ],
+        grown: vec![ProcessGrowth {
+            process: Arc::new(process),
+            cpu: second,
+        }],
+        ..Interval::default()
+    };
+    let (division, _) = Division::of(&interval, &Paces::default());
+    assert_share(division.total_ns, 1e9, "one second, once");
+    assert_eq!(division.shares.len(), 1);
 }
