@@ -20,7 +20,11 @@ LEVEL_WORDS = Literal["process", "unit", "container", "pod", "vm", "user"]
 LOG_LEVELS = Literal["debug", "info", "warning", "error"]
 LOG_FORMATS = Literal["auto", "text", "json", "journal"]
 
-DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)")
+# A hundred times what anybody writes; a device or a disk image given by mistake is not read to its end.
+FILE_BYTES_MAX = 1024 * 1024
+YEAR_S = 365 * 24 * 3600.0
+
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)", re.ASCII)
 SECONDS_PER_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -33,6 +37,10 @@ class Terminated(Struct, frozen=True, forbid_unknown_fields=True):
 
     age_s: Seconds = field(default=Seconds(120), name="age")
     max: Annotated[int, Meta(ge=0, le=1_000_000)] = 500
+
+    def __post_init__(self) -> None:
+        if self.age_s > YEAR_S:
+            raise ValueError(f"age {self.age_s:g} s is out of range; choose a year at most")
 
 
 class Estimate(Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,7 +58,7 @@ class Fake(Struct, frozen=True, forbid_unknown_fields=True):
     """Made-up zones, for demonstrations and tests; only read by the meter `fake`."""
 
     zones: tuple[str, ...] = ()
-    seed: Annotated[int, Meta(ge=0)] = 0
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
 
 
 class Log(Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,12 +88,14 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         # Below 100 ms the scans would cost more than they tell; above an hour a counter may wrap twice.
-        if not 0.1 <= self.interval_s <= 3600:
-            raise ValueError(f"interval {self.interval_s:g} s is out of range; choose 100ms to 1h")
+        # In more than a minute the counter of a large processor could wrap twice, which nobody would see.
+        if not 0.1 <= self.interval_s <= 60:
+            raise ValueError(f"interval {self.interval_s:g} s is out of range; choose 100ms to 1m")
         if not self.listen:
             raise ValueError("listen is empty; give at least one HOST:PORT")
         for address in self.listen:
-            split_address(address)
+            if split_address(address)[1] != 0 and self.listen.count(address) > 1:
+                raise ValueError(f"listen address {address!r} is given twice; give it once")
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -93,7 +103,14 @@ def split_address(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     is_bracketed = bare != host
-    if not bare or (":" in bare) != is_bracketed or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if (
+        not bare
+        or (":" in bare) != is_bracketed
+        or not port.isascii()
+        or not port.isdigit()
+        or len(port) > 5
+        or int(port) > 65535
+    ):
         raise ValueError(f"listen address {address!r} is not HOST:PORT; write 127.0.0.1:9917, [::1]:9917 or [::]:9917")
     return bare, int(port)
 
@@ -115,10 +132,15 @@ def load(path: str | None = None, flags: Mapping[str, object] | None = None) -> 
 
 def read(path: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        with Path(path).open("rb") as file:
+            text = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; check the path and that jouled may read it") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    if len(text) > FILE_BYTES_MAX:
+        raise ConfigError(f"{path}: larger than {FILE_BYTES_MAX} bytes; name the configuration of jouled")
+    try:
+        return tomllib.loads(text.decode())
+    except (ValueError, RecursionError) as error:  # also of an integer, or a nesting, without end
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
 
 

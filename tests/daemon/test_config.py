@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jouled.config import Config, load, split_address
+from jouled.config import FILE_BYTES_MAX, Config, load, split_address
 from jouled.errors import ConfigError
 
 
@@ -33,7 +33,7 @@ def test_a_flag_overrides_the_file_and_the_file_the_default(tmp_path: Path) -> N
     [('"500ms"', 0.5), ('"5s"', 5), ('"1m"', 60), ('"1h"', 3600), ('"1.5 s"', 1.5), ("2", 2), ("0.25", 0.25)],
 )
 def test_durations(tmp_path: Path, text: str, seconds: float) -> None:
-    assert load(written(tmp_path, f"interval = {text}")).interval_s == seconds
+    assert load(written(tmp_path, f"[terminated]\nage = {text}")).terminated.age_s == seconds
 
 
 def test_every_key_of_the_file(tmp_path: Path) -> None:
@@ -79,12 +79,19 @@ def test_every_key_of_the_file(tmp_path: Path) -> None:
         ('interval = "5 parsecs"', "interval: '5 parsecs' is not a duration; write"),
         ("interval = true", "interval: True is not a duration"),
         ("interval = inf", "interval: inf is not a duration"),
-        ("interval = 0", "interval 0 s is out of range; choose 100ms to 1h"),
+        ("interval = 0", "interval 0 s is out of range; choose 100ms to 1m"),
         ("listen = []", "listen is empty"),
         ('listen = ["::1:9917"]', "listen address '::1:9917' is not HOST:PORT"),
         ("[estimate]\nidle_w = 9.0\nmax_w = 1.0", "estimate: idle_w 9.0 is above max_w 1.0; swap them"),
         ("terminated = 3", "terminated: Expected `object`, got `int`"),
+        ('listen = ["127.0.0.1:1", "127.0.0.1:1"]', "listen address '127.0.0.1:1' is given twice; give it once"),
+        ('interval = "\u0663s"', "is not a duration; write"),
+        ("[terminated]\nage = 1e300", "terminated: age 1e+300 s is out of range; choose a year at most"),
+        ("[fake]\nseed = 9223372036854775808", "fake.seed: Expected `int` <= 9223372036854775807"),
         ("top = ", "not valid TOML"),
+        ("top = " + "9" * 5000, "not valid TOML"),
+        ("a = " + "[" * 5000, "not valid TOML"),
+        ("#" * (FILE_BYTES_MAX + 1), "larger than 1048576 bytes; name the configuration of jouled"),
     ],
 )
 def test_a_mistake_names_the_file_the_key_and_what_is_allowed(tmp_path: Path, text: str, message: str) -> None:
@@ -113,7 +120,9 @@ def test_addresses(address: str, expected: tuple[str, int]) -> None:
     assert split_address(address) == expected
 
 
-@pytest.mark.parametrize("address", ["", ":9917", "9917", "host", "host:", "host:http", "host:65536", "[]:1", "[::1]"])
+@pytest.mark.parametrize(
+    "address", ["", ":9917", "9917", "host", "host:", "host:http", "host:65536", "host:" + "0" * 5000, "[]:1", "[::1]"]
+)
 def test_what_is_not_an_address(address: str) -> None:
     with pytest.raises(ValueError, match="is not HOST:PORT"):
         split_address(address)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::container::{container_at, machine_of_scope, pod_at, vm_of_machine};
+use crate::container::{container_at, pod_at};
 use crate::parse::name;
 use crate::systemd;
 use crate::workload::{Container, Owner, Pod, Unit};
@@ -25,7 +25,7 @@ pub struct Cgroup {
 ///
 /// The innermost container wins and names the one around it as its parent. Units and the user are
 /// those of the host: a second systemd inside a container makes none. The virtual machine is not
-/// told here, since a scope's name is no identity: see [`vm_scope_name`] and [`crate::vm`].
+/// told here, since a scope's name is no identity: see [`crate::vm`].
 pub fn owner_of(path: &[u8]) -> Owner {
     let parts = components(path);
     let mut owner = Owner::default();
@@ -52,28 +52,6 @@ pub fn owner_of(path: &[u8]) -> Owner {
         }
     }
     owner
-}
-
-/// The guest's name where libvirt or Proxmox put it into the path: `machine-qemu\x2d1\x2dvm1.scope`,
-/// `qemu.slice/100.scope`; and of Firecracker's jailer, `firecracker/<id>`.
-pub fn vm_scope_name(path: &[u8]) -> Option<String> {
-    let parts = components(path);
-    (0..parts.len()).rev().find_map(|at| {
-        let part = parts[at];
-        if let Some(machine) = machine_of_scope(part) {
-            return vm_of_machine(&machine).map(name);
-        }
-        let guest = if let Some(machine) = part.strip_suffix(b".libvirt-qemu") {
-            vm_of_machine(machine).unwrap_or(machine)
-        } else {
-            match *parts[..at].last()? {
-                b"qemu.slice" => part.strip_suffix(b".scope")?,
-                b"firecracker" => part,
-                _ => return None,
-            }
-        };
-        (!guest.is_empty()).then(|| name(guest))
-    })
 }
 
 /// The cgroup that the time of a process in `path` is billed to: without the parts into which
@@ -242,32 +220,18 @@ mod tests {
     }
 
     #[test]
-    fn names_of_virtual_machines() {
-        for (path, expected) in [
-            (r"/machine.slice/machine-qemu\x2d1\x2dvm1.scope", "vm1"),
-            (
-                r"/machine.slice/machine-qemu\x2d12\x2dmy\x2dvm.scope/libvirt/emulator",
-                "my-vm",
-            ),
-            (r"/machine.slice/machine-ch\x2d1\x2dvm1.scope", "vm1"),
-            ("/machine/qemu-3-vm1.libvirt-qemu/vcpu0", "vm1"),
-            ("/machine/vm1.libvirt-qemu", "vm1"),
-            ("/qemu.slice/100.scope", "100"),
-            ("/firecracker/551e7604", "551e7604"),
-        ] {
-            assert_eq!(vm_scope_name(path.as_bytes()).as_deref(), Some(expected));
-            let owner = owner_of(path.as_bytes());
-            assert_eq!((owner.container, owner.vm), (None, None), "{path}");
-        }
+    fn the_scope_of_a_guest_is_a_unit_and_no_container() {
         for path in [
-            "/machine.slice/machine-web.scope",
-            "/qemu.slice/.scope",
-            "/x/.libvirt-qemu",
-            "/qemu.slice",
-            "/x/100.scope",
-            "/",
+            r"/machine.slice/machine-qemu\x2d1\x2dvm1.scope",
+            r"/machine.slice/machine-qemu\x2d12\x2dmy\x2dvm.scope/libvirt/emulator",
+            r"/machine.slice/machine-ch\x2d1\x2dvm1.scope",
+            "/machine/qemu-3-vm1.libvirt-qemu/vcpu0",
+            "/qemu.slice/100.scope",
+            "/firecracker/551e7604",
         ] {
-            assert_eq!(vm_scope_name(path.as_bytes()), None, "{path}");
+            let owner = owner_of(path.as_bytes());
+            assert_eq!(owner.container, None, "{path}");
+            assert_eq!(owner.unit.is_some(), path.contains(".scope"), "{path}");
         }
     }
 
@@ -320,7 +284,6 @@ mod tests {
                 prop_assert!(!container.id.is_empty() && container.id.len() <= NAME_BYTES);
             }
             prop_assert!(path.starts_with(billing_path(&path)));
-            prop_assert!(vm_scope_name(&path).is_none_or(|name| !name.is_empty()));
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::counter::Step;
 use crate::parse::stat::CpuTimes;
 use crate::process::{Process, ProcessKey};
 use crate::sample::{CgroupReading, ProcessReading, Sample};
-use crate::units::{Nanos, Watts};
+use crate::units::{Joules, Nanos, Watts};
 use crate::zone::{Zone, ZoneReading, ZoneValue};
 
 /// Longer than this asleep between two samples, and the energy counters cannot be trusted: some
@@ -17,6 +17,10 @@ const SUSPEND_NS: u64 = 1_000_000_000;
 
 /// The longest clock tick that a kernel can be built with: 100 of them a second.
 const LONGEST_TICK_NS: u64 = 10_000_000;
+
+/// The daemon's intervals are at most a minute. After a longer one (it was stopped, the machine
+/// hung) a counter that could have gone round more than once says nothing.
+const LONGEST_SPAN: Nanos = Nanos::from_secs(120);
 
 /// The difference of two samples.
 #[derive(Debug, Default)]
@@ -271,7 +275,11 @@ fn step(before: &ZoneReading, now: &ZoneReading, span: Nanos, asleep: Nanos) -> 
             },
             ZoneValue::Energy { microjoules, range },
         ) => {
-            if asleep.0 > SUSPEND_NS {
+            let could_wrap_twice = range.is_some_and(|range| {
+                span > LONGEST_SPAN
+                    && now.zone.ceiling.during(span) > Joules::from_microjoules(range)
+            });
+            if asleep.0 > SUSPEND_NS || could_wrap_twice {
                 return Step::Reset;
             }
             Step::between(last, microjoules, range, span, now.zone.ceiling)

@@ -59,7 +59,7 @@ pub(crate) fn of_process(level: Level, process: &Process, users: &UserNames) -> 
 pub(crate) fn of_cgroup(level: Level, cgroup: &Cgroup, users: &UserNames) -> Option<Labels> {
     let owner = &cgroup.owner;
     match level {
-        Level::Process => None,
+        Level::Process | Level::Vm => None,
         Level::Unit => owner.unit.as_ref().map(|unit| {
             Labels::default()
                 .with("unit", &unit.name)
@@ -70,7 +70,6 @@ pub(crate) fn of_cgroup(level: Level, cgroup: &Cgroup, users: &UserNames) -> Opt
             .pod
             .as_ref()
             .map(|pod| Labels::default().with("pod_id", &pod.id)),
-        Level::Vm => owner.vm.as_ref().map(vm_labels),
         Level::User => owner.uid.map(|uid| of_user(uid, users)),
     }
 }

@@ -19,7 +19,7 @@ pub(crate) type Slots = [Slot; Level::ALL.len()];
 
 /// Every workload holds its rows open as long as it lives: a process its own and those of its
 /// VM, its user and its cgroup, from which it may not yet be seen to have moved when that is
-/// removed; a cgroup those of unit, container and pod (and the user's or VM's that its path
+/// removed; a cgroup those of unit, container and pod (and the user's that its path
 /// names); and a user its own while any process of it lives.
 #[derive(Debug, Default)]
 pub(crate) struct Membership {

@@ -10,8 +10,6 @@ pub struct Owner {
     pub container: Option<Container>,
     /// The Kubernetes pod.
     pub pod: Option<Pod>,
-    /// The virtual machine whose scope this is.
-    pub vm: Option<Vm>,
     /// The user whose slice this is (`user-1000.slice`).
     pub uid: Option<u32>,
 }
@@ -20,7 +18,7 @@ impl Owner {
     /// How much this owner says, for choosing among a process's cgroup lines on v1 and hybrid
     /// hosts: a container says more than a unit, a unit more than nothing.
     pub fn specificity(&self) -> u8 {
-        if self.container.is_some() || self.vm.is_some() {
+        if self.container.is_some() {
             4
         } else if self.pod.is_some() {
             3

@@ -1,7 +1,7 @@
 //! `/proc/P/cgroup`, and what its paths say.
 #![no_main]
 
-use jouled_core::cgroup::{billing_path, owner_of, vm_scope_name};
+use jouled_core::cgroup::{billing_path, owner_of};
 use jouled_core::parse::{NAME_BYTES, pid_cgroup::lines};
 use libfuzzer_sys::fuzz_target;
 
@@ -12,9 +12,8 @@ fuzz_target!(|text: &[u8]| {
         assert!(line.path.starts_with(billing_path(line.path)));
         let owner = owner_of(line.path);
         let container = owner.container.as_ref().map(|container| &container.id);
-        let vm = vm_scope_name(line.path);
         let unit = owner.unit.as_ref().map(|unit| &unit.name);
-        for name in [container, vm.as_ref(), unit].into_iter().flatten() {
+        for name in [container, unit].into_iter().flatten() {
             assert!(!name.is_empty() && name.len() <= NAME_BYTES);
         }
     }

@@ -15,6 +15,9 @@ use rustix::io::{Errno, retry_on_intr};
 use crate::cgroup_mounts::{Mounts, Tree, is_below_root, is_outside};
 use crate::file;
 
+/// No path of the kernel is longer (`PATH_MAX`); a written tree's could be, with ancestors without end.
+const LONGEST_PATH: usize = 4096;
+
 /// Enough for the first line of `cpu.stat`, which is all that is wanted, and for `cpuacct.usage`.
 const COUNTER_TEXT: usize = 128;
 
@@ -99,6 +102,7 @@ impl Cgroups {
 
     fn place(&mut self, text: &[u8], name: impl FnOnce() -> Option<String>) -> Arc<Cgroup> {
         let candidates: Vec<Candidate<'_>> = pid_cgroup::lines(text)
+            .filter(|line| line.path.len() <= LONGEST_PATH)
             .map(|line| {
                 let tree = match () {
                     () if line.is_deleted => Tree::Uncounted,

@@ -54,7 +54,11 @@ impl Reader {
             start_ticks: stat.start_ticks,
         };
         let (comm, is_kernel) = (stat.comm.to_vec(), stat.is_kernel());
-        let text = file::read_at(proc, path(&mut [0; 24], pid, "cgroup"), &mut self.buffer)?;
+        let text = match file::read_at(proc, path(&mut [0; 24], pid, "cgroup"), &mut self.buffer) {
+            // A kernel without cgroups has no such file; a process that is gone has no clock either.
+            Err(Errno::NOENT) => b"",
+            text => text?,
+        };
         let cgroup = cgroups.resolve(text, || container_name(proc, pid));
         let exe = if is_kernel { None } else { exe(proc, pid).ok() };
         let uid = if is_kernel {

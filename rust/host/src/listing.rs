@@ -60,6 +60,10 @@ impl ProcDir {
 }
 
 fn pid(name: &[u8]) -> Option<u32> {
+    // No pid begins with a zero, so that no two names are one pid.
+    if name.first() == Some(&b'0') {
+        return None;
+    }
     let mut pid: u32 = 0;
     for byte in name {
         let digit = byte.wrapping_sub(b'0');
@@ -69,4 +73,18 @@ fn pid(name: &[u8]) -> Option<u32> {
         pid = pid.checked_mul(10)?.checked_add(u32::from(digit))?;
     }
     (pid > 0).then_some(pid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_has_one_name() {
+        assert_eq!(pid(b"1"), Some(1));
+        assert_eq!(pid(b"4194304"), Some(4_194_304));
+        for other in ["", "0", "07", "self", "1x", "-1", "4294967296"] {
+            assert_eq!(pid(other.as_bytes()), None, "{other}");
+        }
+    }
 }

@@ -335,6 +335,19 @@ fn without_uptime_or_cgroups_a_scan_still_works() {
 }
 
 #[test]
+fn a_kernel_without_cgroups_has_processes_all_the_same() {
+    let host = host();
+    host.remove("sys/fs");
+    host.remove("proc/42/cgroup");
+    let mut timed = Timed::steady(&host);
+    timed.page();
+    host.process(42).ticks(100);
+    busy(&host, 100);
+    let page = timed.page();
+    assert!((process_s(&page, &["pid=\"42\"", "unit=\"\""]) - 1.0).abs() < 1e-9);
+}
+
+#[test]
 fn one_broken_zone_hides_no_other() {
     let host = host();
     host.zone(

@@ -48,6 +48,7 @@ impl Scanner {
         fake_zones: "list[str] | None" = None, fake_seed: "int" = 0))]
     #[allow(clippy::too_many_arguments)] // keyword arguments: each has its name at the call
     fn new(
+        py: Python<'_>,
         procfs: &str,
         sysfs: &str,
         meters: Option<Vec<String>>,
@@ -62,6 +63,8 @@ impl Scanner {
         fake_zones: Option<Vec<String>>,
         fake_seed: u64,
     ) -> PyResult<Self> {
+        // Imported now: a scan that fails for want of descriptors could not import its own error.
+        py.import("jouled.errors")?;
         let options = MeterOptions {
             words: words::<MeterWord>(&meters.unwrap_or_else(|| vec!["auto".into()]))?,
             zones: zones.unwrap_or_default(),

@@ -194,6 +194,18 @@ fn a_suspend_is_a_reset_of_counters_and_no_time_of_power() {
 }
 
 #[test]
+fn a_gap_in_which_a_counter_could_have_gone_round_twice_is_a_reset() {
+    let mut host = host();
+    let mut book = begun(&mut host, &LedgerOptions::default());
+    for (minutes, joules, total) in [(1, 40.0, 40.0), (3, 500.0, 40.0), (1, 40.0, 80.0)] {
+        host.draw("package", "0", joules);
+        host.pass(minutes * 60_000);
+        assert_total(&book.scan(&mut host), total);
+    }
+    assert_eq!(package(&second(&mut book, &mut host)).resets, 1);
+}
+
+#[test]
 fn a_zone_that_returns_begins_with_a_baseline_and_goes_on_with_its_total() {
     let mut host = host();
     let mut book = begun(&mut host, &LedgerOptions::default());
