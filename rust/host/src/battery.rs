@@ -8,7 +8,7 @@ use jouled_core::zone::{Source, Zone, ZoneReading, ZoneValue};
 
 use crate::error::Unsupported;
 use crate::meter::Meter;
-use crate::sensor_file::{SensorFile, Trouble, names_in, timed, word};
+use crate::sensor_file::{Failure, SensorFile, names_in, word, zone_reading};
 
 /// More than any battery of a computer gives. A level has no ceiling: it falls by a whole step at
 /// once, and only this program's own sum of the falls is compared.
@@ -62,8 +62,6 @@ struct Drawn {
     microjoules: u64,
 }
 
-type Failure = (Trouble, PathBuf);
-
 impl Battery {
     /// The batteries below `sys`.
     pub fn open(sys: &Path) -> Result<Self, Unsupported> {
@@ -103,18 +101,10 @@ impl Meter for Battery {
             self.rediscover();
         }
         for supply in &mut self.supplies {
-            let (result, at, spread) = timed(now, || supply.read());
-            let value = result.unwrap_or_else(|(trouble, path)| {
-                self.is_stale |= trouble.is_gone();
-                problems.push(trouble.line(&path));
-                ZoneValue::Failed
-            });
-            readings.push(ZoneReading {
-                zone: Arc::clone(&supply.zone),
-                at,
-                spread,
-                value,
-            });
+            let zone = Arc::clone(&supply.zone);
+            let (reading, is_gone) = zone_reading(zone, now, problems, || supply.read());
+            self.is_stale |= is_gone;
+            readings.push(reading);
         }
     }
 

@@ -10,7 +10,7 @@ use jouled_core::zone::{Source, Zone, ZoneReading, ZoneValue};
 use crate::error::Unsupported;
 use crate::hwmon_chip::{Channel, Quantity, channels};
 use crate::meter::Meter;
-use crate::sensor_file::{SensorFile, Trouble, timed};
+use crate::sensor_file::{Failure, SensorFile, zone_reading};
 use crate::zone_filter::ZoneFilter;
 
 /// More than any board draws: only a counter that was set back implies more.
@@ -128,18 +128,10 @@ impl Meter for Hwmon {
             self.rediscover();
         }
         for sensor in &mut self.sensors {
-            let (result, at, spread) = timed(now, || sensor.files.read());
-            let value = result.unwrap_or_else(|(trouble, path)| {
-                self.is_stale |= trouble.is_gone();
-                problems.push(trouble.line(&path));
-                ZoneValue::Failed
-            });
-            readings.push(ZoneReading {
-                zone: Arc::clone(&sensor.zone),
-                at,
-                spread,
-                value,
-            });
+            let zone = Arc::clone(&sensor.zone);
+            let (reading, is_gone) = zone_reading(zone, now, problems, || sensor.files.read());
+            self.is_stale |= is_gone;
+            readings.push(reading);
         }
         if self.sensors.is_empty() {
             let directory = self.sys.join("class/hwmon");
@@ -247,7 +239,7 @@ impl Files {
         }
     }
 
-    fn read(&mut self) -> Result<ZoneValue, (Trouble, PathBuf)> {
+    fn read(&mut self) -> Result<ZoneValue, Failure> {
         match self {
             Self::Energy(file) => {
                 let microjoules = file
@@ -271,7 +263,7 @@ impl Files {
     }
 }
 
-fn signed(file: &mut SensorFile) -> Result<i64, (Trouble, PathBuf)> {
+fn signed(file: &mut SensorFile) -> Result<i64, Failure> {
     file.signed()
         .map_err(|trouble| (trouble, file.path().to_owned()))
 }

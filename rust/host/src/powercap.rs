@@ -10,7 +10,7 @@ use crate::error::Unsupported;
 use crate::meter::Meter;
 use crate::powercap_mirror::Mirrors;
 use crate::powercap_topology::{FoundZone, Topology, ceiling_of};
-use crate::sensor_file::{SensorFile, timed};
+use crate::sensor_file::{SensorFile, zone_reading};
 use crate::zone_filter::ZoneFilter;
 
 /// The energy counters below `<sys>/class/powercap`.
@@ -147,24 +147,15 @@ impl Meter for Powercap {
         }
         problems.append(&mut self.unsaid);
         for counter in &mut self.counters {
-            let (result, at, spread) = timed(now, || counter.energy.unsigned());
-            let value = match result {
-                Ok(microjoules) => ZoneValue::Energy {
-                    microjoules,
-                    range: counter.range,
-                },
-                Err(trouble) => {
-                    self.is_stale |= trouble.is_gone();
-                    problems.push(trouble.line(counter.energy.path()));
-                    ZoneValue::Failed
-                }
-            };
-            readings.push(ZoneReading {
-                zone: Arc::clone(&counter.zone),
-                at,
-                spread,
-                value,
+            let (zone, range) = (Arc::clone(&counter.zone), counter.range);
+            let energy = &mut counter.energy;
+            let (reading, is_gone) = zone_reading(zone, now, problems, || {
+                let microjoules = energy.unsigned();
+                let microjoules = microjoules.map_err(|trouble| (trouble, energy.path().into()))?;
+                Ok(ZoneValue::Energy { microjoules, range })
             });
+            self.is_stale |= is_gone;
+            readings.push(reading);
         }
         if self.counters.is_empty() {
             let class_directory = self.class_directory.display();

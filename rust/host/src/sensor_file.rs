@@ -2,9 +2,11 @@
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jouled_core::parse;
 use jouled_core::units::Nanos;
+use jouled_core::zone::{Zone, ZoneReading, ZoneValue};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
@@ -151,6 +153,33 @@ pub(crate) fn timed<T>(now: &dyn Fn() -> Nanos, read: impl FnOnce() -> T) -> (T,
     let result = read();
     let spread = now().since(before);
     (result, Nanos(before.0 + spread.0 / 2), spread)
+}
+
+/// What could not be read, and why.
+pub(crate) type Failure = (Trouble, PathBuf);
+
+/// Reads a zone with the clock around it; a failure is a reading too, and a line in `problems`.
+/// Returns beside it whether the device behind the zone went away.
+pub(crate) fn zone_reading(
+    zone: Arc<Zone>,
+    now: &dyn Fn() -> Nanos,
+    problems: &mut Vec<String>,
+    read: impl FnOnce() -> Result<ZoneValue, Failure>,
+) -> (ZoneReading, bool) {
+    let (result, at, spread) = timed(now, read);
+    let mut is_gone = false;
+    let value = result.unwrap_or_else(|(trouble, path)| {
+        is_gone = trouble.is_gone();
+        problems.push(trouble.line(&path));
+        ZoneValue::Failed
+    });
+    let reading = ZoneReading {
+        zone,
+        at,
+        spread,
+        value,
+    };
+    (reading, is_gone)
 }
 
 /// The text of an attribute that is read once, at discovery; `None` where it cannot be read.

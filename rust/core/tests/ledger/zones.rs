@@ -200,7 +200,7 @@ fn a_gap_in_which_a_counter_could_have_gone_round_twice_is_a_reset() {
     for (minutes, joules, total) in [(1, 40.0, 40.0), (3, 500.0, 40.0), (1, 40.0, 80.0)] {
         host.draw("package", "0", joules);
         host.pass(minutes * 60_000);
-        assert_total(&book.scan(&mut host), total);
+        assert_total(&book.scan(&host), total);
     }
     assert_eq!(package(&second(&mut book, &mut host)).resets, 1);
 }
