@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from typing import NoReturn
 
 import trio
 
@@ -17,7 +21,7 @@ from jouled.feed import Feed
 from jouled.log import log
 from jouled.log import set_up as set_up_log
 from jouled.model import Scanner, Snapshot
-from jouled.sampler import Sampler, scan_in_thread
+from jouled.sampler import SCAN_THREAD, Sampler, scan_in_thread
 from jouled.web import server
 
 EXIT_OK = 0
@@ -44,36 +48,43 @@ async def run(config: Config, scanner: Scanner, listeners: Sequence[socket.socke
     urls = [server.url_of(listener) for listener in listeners]
     stop = trio.Event()
 
-    async with trio.open_nursery() as sinks:
-        try:
-            async with trio.open_nursery() as sources:
-                await sources.start(stop_on_signal, sources.cancel_scope)
-                await sinks.start(server.serve, app, listeners, stop)
-                sinks.start_soon(tell_systemd, feed)
-                await sources.start(sampler.run)
-                systemd.notify(READY=1, **systemd.watchdog_fields(config.interval_s))
-                log.info(
-                    " ".join(f"{url}/metrics" for url in urls),
-                    source=scanner.source,
-                    interval=f"{config.interval_s:g}s",
-                )
-            systemd.notify(STOPPING=1)
-        finally:
-            feed.close()
-            stop.set()
+    stopping = trio.CancelScope()
+
+    async with trio.open_nursery() as signals:
+        await signals.start(stop_on_signal, stopping)
+        async with trio.open_nursery() as sinks:
+            try:
+                with stopping:
+                    async with trio.open_nursery() as sources:
+                        await sinks.start(server.serve, app, listeners, stop)
+                        sinks.start_soon(tell_systemd, feed)
+                        await sources.start(sampler.run)
+                        systemd.notify(READY=1, **systemd.watchdog_fields(config.interval_s))
+                        log.info(
+                            " ".join(f"{url}/metrics" for url in urls),
+                            source=scanner.source,
+                            interval=f"{config.interval_s:g}s",
+                        )
+                systemd.notify(STOPPING=1)
+            finally:
+                feed.close()
+                stop.set()
+        signals.cancel_scope.cancel()
 
 
 async def stop_on_signal(
-    scope: trio.CancelScope, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    stopping: trio.CancelScope, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """The first signal stops the daemon in order; a second one, while it does, kills it."""
+    """The first signal stops the daemon in order. Further ones change nothing: the order takes two
+    seconds at most, and one that is broken off gives nothing back.
+    """
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         task_status.started()
         async for number in signals:
-            name = signal.Signals(number).name
-            log.info("stopping", signal=name)
-            scope.cancel(reason=name)
-            return
+            if not stopping.cancel_called:
+                name = signal.Signals(number).name
+                log.info("stopping", signal=name)
+                stopping.cancel(reason=name)
 
 
 async def tell_systemd(feed: Feed[Snapshot]) -> None:
@@ -93,6 +104,15 @@ def main(config: Config, open_scanner: Callable[[Config], Scanner] | None = None
     except BaseException as error:  # noqa: BLE001  (the last edge: a panic of the extension is one too)
         return say_why(error)
     return EXIT_OK
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process, also while a scan is left behind in its thread: the interpreter's own end
+    would be pulled from under the extension, should the scan come back meanwhile.
+    """
+    if any(thread.name == SCAN_THREAD for thread in threading.enumerate()):
+        os._exit(code)
+    sys.exit(code)
 
 
 def start(config: Config, open_scanner: Callable[[Config], Scanner]) -> None:

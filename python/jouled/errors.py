@@ -1,6 +1,11 @@
 """What can go wrong, named by what to do about it. The Rust extension raises these too."""
 
 
+def one_line(text: str) -> str:
+    """Names that others choose may hold any characters: they must not write lines, or move the cursor."""
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
+
+
 class JouledError(Exception):
     """Every error whose message is meant for the operator: it names the place and the fix."""
 

@@ -14,17 +14,21 @@ from jouled.model import Scanner, Snapshot
 
 # The first interval is short, so that a restarted daemon answers scrapes within a second.
 FIRST_INTERVAL_S = 0.5
+# What the thread is called while it scans.
+SCAN_THREAD = "jouled scan"
 
 
 def scan_in_thread(scanner: Scanner) -> Callable[[], Awaitable[Snapshot]]:
     """One thread hop per scan. Its own limiter: a full default pool must not delay a tick.
 
-    The thread is not abandoned on cancel: it holds the scanner, and it ends within milliseconds.
+    The thread is left behind on cancel: a sensor that answers slowly, or never, must not hold the exit.
     """
     limiter = trio.CapacityLimiter(1)
 
     async def scan() -> Snapshot:
-        return await trio.to_thread.run_sync(scanner.tick, limiter=limiter)
+        return await trio.to_thread.run_sync(
+            scanner.tick, limiter=limiter, abandon_on_cancel=True, thread_name=SCAN_THREAD
+        )
 
     return scan
 

@@ -5,23 +5,37 @@ Without systemd nothing here does anything, and its library is not even imported
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Mapping
 
+from jouled.errors import ConfigError
 from jouled.model import Snapshot
 
 # The first file descriptor that systemd hands over, by sd_listen_fds(3).
 FIRST_SOCKET_FD = 3
 
+# What has been said already.
+problems: set[str] = set()
+
 
 def notify(**fields: str | int) -> None:
-    """Send sd_notify(3) fields: `notify(READY=1, STATUS="measuring")`."""
+    """Send sd_notify(3) fields: `notify(READY=1, STATUS="measuring")`.
+
+    What cannot be sent is left out: measuring goes on where a socket that was inherited is gone.
+    """
     if not os.environ.get("NOTIFY_SOCKET"):
         return
     from systemd import daemon
 
-    daemon.notify("\n".join(f"{name}={value}" for name, value in fields.items()))
+    try:
+        daemon.notify("\n".join(f"{name}={value}" for name, value in fields.items()))
+    except OSError as error:
+        problem = f"notify {os.environ['NOTIFY_SOCKET']}: {error.strerror}; systemd hears nothing of this daemon"
+        if problem not in problems:
+            problems.add(problem)
+            logging.getLogger(__name__).warning(problem)
 
 
 def watchdog_fields(period_s: float, environ: Mapping[str, str] = os.environ) -> dict[str, int]:
@@ -50,8 +64,21 @@ def inherited_sockets(environ: Mapping[str, str] = os.environ) -> list[socket.so
     """The listening sockets of `jouled.socket`, empty where this process was started without it."""
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return []
-    count = int(environ.get("LISTEN_FDS", "0"))
-    sockets = [socket.socket(fileno=fd) for fd in range(FIRST_SOCKET_FD, FIRST_SOCKET_FD + count)]
-    for listener in sockets:
-        listener.set_inheritable(False)
-    return sockets
+    asked = environ.get("LISTEN_FDS", "0")
+    if not asked.isascii() or not asked.isdigit():
+        raise ConfigError(f"LISTEN_FDS={asked}: not a number; start jouled by its units")
+    return [_inherited(fd) for fd in range(FIRST_SOCKET_FD, FIRST_SOCKET_FD + int(asked))]
+
+
+def _inherited(fd: int) -> socket.socket:
+    try:
+        listener = socket.socket(fileno=fd)
+    except OSError as error:
+        raise ConfigError(
+            f"LISTEN_FDS: descriptor {fd}: {error.strerror}; jouled.socket may open sockets only"
+        ) from error
+    if listener.type != socket.SOCK_STREAM:
+        listener.close()
+        raise ConfigError(f"LISTEN_FDS: descriptor {fd} is not a stream; write ListenStream= in jouled.socket")
+    listener.set_inheritable(False)
+    return listener

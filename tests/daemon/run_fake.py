@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from fakes import FakeScanner
+from fakes import FakeScanner, FakeSnapshot
 from jouled import config, daemon
+
+
+class HangingScanner(FakeScanner):
+    """A scanner one of whose ticks never ends."""
+
+    def __init__(self, *, series: int, notices: Sequence[str], hangs_at: int) -> None:
+        super().__init__(series=series, notices=notices)
+        self._hangs_at = hangs_at
+
+    def tick(self) -> FakeSnapshot:
+        snapshot = super().tick()
+        if self.ticks == self._hangs_at:
+            time.sleep(1000)
+        return snapshot
 
 
 def main(series: int, listen: str, *more: str) -> int:
     settings = config.load(None, {"listen": (listen,), "interval": "200ms", "log.format": "text"})
-    return daemon.main(settings, lambda _: FakeScanner(series=series, notices=more))
+    hangs_at = int(os.environ.get("SCAN_HANGS_AT", "0"))
+    return daemon.main(settings, lambda _: HangingScanner(series=series, notices=more, hangs_at=hangs_at))
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), *sys.argv[2:]))
+    daemon.leave(main(int(sys.argv[1]), *sys.argv[2:]))

@@ -43,6 +43,14 @@ def test_bad_input_is_one_clear_line_and_code_2(flags: list[str], message: str) 
     assert "Traceback" not in done.stderr
 
 
+def test_a_name_in_an_error_cannot_write_lines_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "jouled.toml"
+    path.write_text('"a\\u001b[2J\\nb" = 1\n')
+    said = jouled(f"--config={path}").stderr
+    assert "unknown key a\\x1b[2J\\x0ab; known keys" in said
+    assert said.count("\n") == 1
+
+
 def test_check_config_starts_nothing(tmp_path: Path) -> None:
     path = tmp_path / "jouled.toml"
     path.write_text('interval = "10s"\n')

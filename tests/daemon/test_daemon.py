@@ -64,6 +64,27 @@ def test_stopped_readers_and_half_requests_do_not_hold_the_exit() -> None:
             client.close()
 
 
+def test_a_second_signal_breaks_nothing_off() -> None:
+    with running_fake(40_000) as fake:
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", fake.port))
+        client.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        time.sleep(0.3)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            fake.process.send_signal(number)
+            time.sleep(0.1)
+        assert fake.stop() < 3
+        assert fake.rest().count("stopping (signal=SIGTERM)") == 1
+        client.close()
+
+
+def test_a_scan_that_hangs_does_not_hold_the_exit() -> None:
+    with running(sys.executable, str(FAKE_DAEMON), "1", "127.0.0.1:0", environ={"SCAN_HANGS_AT": "3"}) as fake:
+        time.sleep(0.5)
+        assert fake.stop() < 1
+
+
 def test_systemd_hears_ready_status_and_stopping_in_order(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(str(tmp_path / "notify"))

@@ -5,10 +5,12 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jouled import log as log_module
 from jouled.log import Once, log, set_up, to_text
 
 
@@ -61,16 +63,56 @@ def test_auto_is_text_unless_stderr_is_the_journal(
     assert capfd.readouterr().err == "jouled: here\n"
 
 
-def test_the_journal_gets_priority_and_fields(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_journal_gets_priority_and_fields(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from systemd import journal
 
     sent: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(log_module, "JOURNAL", tmp_path)
     monkeypatch.setattr(journal, "send", lambda message, **fields: sent.append((message, fields)))
     stat = os.fstat(sys.stderr.fileno())
     monkeypatch.setenv("JOURNAL_STREAM", f"{stat.st_dev}:{stat.st_ino}")
     set_up("info", "auto")
     log.warning("zone gone", zone="dram")
     assert sent == [("zone gone", {"PRIORITY": 4, "SYSLOG_IDENTIFIER": "jouled", "JOULED_ZONE": "dram"})]
+
+
+def test_without_a_journal_nothing_is_lost(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(log_module, "JOURNAL", tmp_path / "socket")
+    set_up("info", "journal")
+    log.info("here")
+    assert capfd.readouterr().err == "jouled: here\n"
+
+
+def test_a_journal_that_is_gone_leaves_standard_error(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from systemd import journal
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(log_module, "JOURNAL", tmp_path)
+    monkeypatch.setattr(journal, "send", refuse)
+    set_up("info", "journal")
+    log.info("here")
+    assert capfd.readouterr().err == "here\n"
+
+
+@pytest.mark.parametrize("end", ["nobody reads", "the reader is gone", "full disk", "closed"])
+def test_a_line_that_cannot_be_written_ends_and_holds_nothing(end: str) -> None:
+    program = (
+        "from jouled.log import Stderr, log, set_up; import os; set_up('info', 'text'); log.info('x' * 300_000);"
+        "os.write(1, b'%d' % os.open('/dev/null', 0))"
+    )
+    read_end, write_end = os.pipe()
+    if end == "the reader is gone":
+        os.close(read_end)
+    redirect = {"full disk": " 2>/dev/full", "closed": " 2>&-"}.get(end, "")
+    command = ["sh", "-c", f'exec "$@"{redirect}', "sh", sys.executable, "-c", program]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=write_end, check=True, timeout=10)
+    assert int(done.stdout) > 2  # nothing else ever gets standard error's descriptor
 
 
 def test_a_problem_is_said_once(lines: list[Any]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from fakes import FakeSnapshot
 from jouled import systemd
+from jouled.errors import ConfigError
 
 
 def test_without_systemd_nothing_is_sent_or_imported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +42,34 @@ def test_a_watchdog_shorter_than_three_periods_is_made_longer(
 ) -> None:
     environ = {} if watchdog_us is None else {"WATCHDOG_USEC": watchdog_us}
     assert systemd.watchdog_fields(period_s, environ) == fields
+
+
+def test_a_socket_of_systemd_that_is_gone_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere/notify")
+    monkeypatch.setattr(systemd, "problems", set())
+    for _ in range(3):
+        systemd.notify(WATCHDOG=1)
+    assert caplog.messages == [
+        "notify /nowhere/notify: No such file or directory; systemd hears nothing of this daemon"
+    ]
+
+
+def test_sockets_that_are_none_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def inherited(count: str) -> list[socket.socket]:
+        return systemd.inherited_sockets({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": count})
+
+    with pytest.raises(ConfigError, match=r"^LISTEN_FDS=x: not a number; "):
+        inherited("x")
+    with (tmp_path / "file").open("w") as file:
+        monkeypatch.setattr(systemd, "FIRST_SOCKET_FD", file.fileno())
+        with pytest.raises(ConfigError, match=r"Socket operation on non-socket; jouled\.socket may open sockets only"):
+            inherited("1")
+    datagrams = socket.socket(type=socket.SOCK_DGRAM)
+    monkeypatch.setattr(systemd, "FIRST_SOCKET_FD", datagrams.detach())
+    with pytest.raises(ConfigError, match=r"is not a stream; write ListenStream="):
+        inherited("1")
 
 
 def test_sockets_meant_for_another_process_are_left_alone() -> None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -64,9 +64,9 @@ class Unit:
         self._counter = path / counter
         path.mkdir(parents=True)
 
-    def start(self, code: str) -> subprocess.Popen[bytes]:
+    def start(self, code: str) -> None:
         join = f"import os\nopen({str(self.path / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))\n"
-        return subprocess.Popen([sys.executable, "-c", join + code], start_new_session=True)
+        self._program = subprocess.Popen([sys.executable, "-c", join + code], start_new_session=True)
 
     def cpu_s(self) -> float:
         text = self._counter.read_text()
@@ -83,6 +83,8 @@ class Unit:
                 self.path.rmdir()
             except OSError:
                 continue
+            # A zombie would still belong to the unit.
+            self._program.wait()
             return
         raise AssertionError(f"{self.path} is still in use")
 
@@ -92,14 +94,13 @@ def units(layout: tuple[Path, Path, str]) -> Iterator[tuple[Unit, Unit]]:
     mount, _, counter = layout
     slice_ = mount / f"jouledtest{os.getpid()}.slice"
     pair = Unit(slice_ / "burner.service", counter), Unit(slice_ / "workers.service", counter)
-    started = [pair[0].start(BURN), pair[1].start(CHAIN)]
+    pair[0].start(BURN)
+    pair[1].start(CHAIN)
     time.sleep(0.3)
     yield pair
     for unit in pair:
         if unit.path.exists():
             unit.end()
-    for process in started:
-        process.wait()
     slice_.rmdir()
 
 
@@ -131,13 +132,20 @@ def test_a_unit_that_stops_keeps_its_last_joules_and_leaves_in_order(
     _, sysfs, _ = layout
     burner, _ = units
     settings = tmp_path / "jouled.toml"
-    settings.write_text('[terminated]\nage = "1500ms"\n')
+    settings.write_text('[terminated]\nage = "2s"\n')
     with running_jouled("--meter=fake", f"--sysfs={sysfs}", "--interval=300ms", f"--config={settings}") as daemon:
-        time.sleep(1)
+
+        def wait_for(what: str, is_there: Callable[[Page], bool]) -> float:
+            start_s = time.monotonic()
+            while not is_there(Page(daemon.get("/metrics"))):
+                assert time.monotonic() - start_s < 10, f"never {what}"
+                time.sleep(0.1)
+            return time.monotonic() - start_s
+
+        def has_watts(page: Page) -> bool:
+            return any(("unit", "burner.service") in labels for labels in page.rows("jouled_unit_watts"))
+
+        wait_for("with watts", has_watts)
         burner.end()
-        time.sleep(0.7)
-        ended = Page(daemon.get("/metrics"))
-        assert unit_joules(ended, burner) > 0
-        assert not any(("unit", "burner.service") in labels for labels in ended.rows("jouled_unit_watts"))
-        time.sleep(2)
-        assert unit_joules(Page(daemon.get("/metrics")), burner) == 0
+        wait_for("without watts but with joules", lambda page: not has_watts(page) and unit_joules(page, burner) > 0)
+        assert wait_for("gone", lambda page: unit_joules(page, burner) == 0) > 1

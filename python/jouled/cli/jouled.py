@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from jouled.errors import ConfigError
+from jouled.errors import ConfigError, one_line
 
 
 def print_version(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
@@ -69,7 +69,7 @@ def command(
     # Imported last, so that a wrong flag is answered without starting up the whole daemon.
     from jouled import daemon
 
-    sys.exit(daemon.main(settings))
+    daemon.leave(daemon.main(settings))
 
 
 def main() -> None:
@@ -77,5 +77,5 @@ def main() -> None:
     try:
         command.main(prog_name="jouled")
     except ConfigError as error:
-        click.echo(f"jouled: error: {error}", err=True)
+        click.echo(f"jouled: error: {one_line(str(error))}", err=True)
         sys.exit(2)

@@ -18,8 +18,6 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 # What is copied for one client at a time; a client that stops reading holds this much, not a page.
 CHUNK_BYTES = 64 * 1024
-# Longer than any scraper waits; then a client that reads by drops is cut off.
-RESPONSE_S = 30.0
 # Responses in progress, far above any number of scrapers that makes sense.
 RESPONSES_MAX = 64
 
@@ -59,10 +57,8 @@ class App:
         self._sampler = sampler
         self._responses = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
-        elif scope["type"] == "http":
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        if scope["type"] == "http":
             await self._http(scope, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
@@ -104,6 +100,8 @@ class App:
             return plain(200, "ready")
         if self._sampler.completed_at_s is None:
             return plain(503, "not ready: no scan has been completed yet")
+        if self._sampler.ticks_total == 1:
+            return plain(503, "not ready: no interval has been measured yet")
         age_s = trio.current_time() - self._sampler.completed_at_s
         return plain(503, f"not ready: the last scan was completed {age_s:.1f} s ago; see the log")
 
@@ -122,24 +120,14 @@ async def _send(response: Response, scope: Scope, send: Send) -> None:
     ]
     if response.body.is_gzip:
         headers.append((b"content-encoding", b"gzip"))
-    with trio.move_on_after(RESPONSE_S):
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        if scope["method"] != "HEAD":
-            for chunk in _chunks(response.body):
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if scope["method"] != "HEAD":
+        for chunk in _chunks(response.body):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _chunks(body: Body) -> Iterator[bytes]:
     for part in body.parts:
         for start in range(0, len(part), CHUNK_BYTES):
             yield part[start : start + CHUNK_BYTES]
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    """Nothing starts or stops with the server, but an application that returns at once ends it."""
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
