@@ -32,12 +32,12 @@ help: ## this list
 # ---- run and test ----
 
 .PHONY: run
-run: $(extension) ## build and run the daemon here, on this host's own counters; state in ./var
+run: $(extension) ## build and run the daemon here, on this host's own counters
 	@mkdir -p var
 	@exec $(venv)/bin/jouled --state-dir var $(ARGS)
 
 .PHONY: test
-test: lint rust-test py-test wheel-test ## every check, the way CI runs it
+test: test-packages lint rust-test py-test wheel-test ## every check, the way CI runs it
 	@echo "jouled: all checks passed in $$(( $$(date +%s) - $(started) )) s"
 
 .PHONY: lint
@@ -58,8 +58,8 @@ rust-tools:
 
 .PHONY: rust-lint
 rust-lint: cc rust-tools ## rustfmt --check, clippy -D warnings
-	$(CARGO) fmt --all --check
-	@if [ -e rust/fuzz/Cargo.toml ]; then set -x; $(CARGO) fmt --manifest-path rust/fuzz/Cargo.toml --check; fi
+	$(CARGO) fmt --all --check || { echo 'mend it with: make fmt' >&2; exit 1; }
+	@if [ -e rust/fuzz/Cargo.toml ]; then set -x; $(CARGO) fmt --manifest-path rust/fuzz/Cargo.toml --check || { echo 'mend it with: make fmt' >&2; exit 1; }; fi
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 .PHONY: rust-test
@@ -70,8 +70,8 @@ rust-test: cc strace rust-tools ## cargo test
 
 .PHONY: py-lint
 py-lint: python-dev $(stubs) ## ruff, mypy --strict, stub diff, import-linter
-	ruff check .
-	ruff format --check .
+	ruff check . || { echo 'some of it is mended by: make fmt' >&2; exit 1; }
+	ruff format --check . || { echo 'mend it with: make fmt' >&2; exit 1; }
 	mypy
 	PYTHONPATH=python lint-imports --no-logo
 
@@ -130,6 +130,11 @@ cc:
 strace:
 	@scripts/debian-packages strace
 
+# All at once, so that whoever may not install them is told all of them at once.
+.PHONY: test-packages
+test-packages:
+	@scripts/debian-packages cc python systemd strace
+
 .PHONY: python-run
 python-run:
 	@scripts/debian-packages cc python systemd
@@ -143,10 +148,10 @@ python-dev: python-run
 promtool:
 	@scripts/promtool
 
-$(extension): $(rust-sources) pyproject.toml scripts/extension | python-run rust-tools
+$(extension): $(rust-sources) pyproject.toml scripts/extension | rust-tools python-run
 	@scripts/extension
 	@touch $@
 
-$(stubs): $(rust-sources) pyproject.toml python/jouled/_core.pyi scripts/check-stubs | python-run rust-tools
+$(stubs): $(rust-sources) pyproject.toml python/jouled/_core.pyi scripts/check-stubs | rust-tools python-run
 	scripts/check-stubs
 	@touch $@
