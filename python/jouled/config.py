@@ -24,7 +24,7 @@ LOG_FORMATS = Literal["auto", "text", "json", "journal"]
 FILE_BYTES_MAX = 1024 * 1024
 YEAR_S = 365 * 24 * 3600.0
 
-DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)", re.ASCII)
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", re.ASCII)
 SECONDS_PER_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -87,8 +87,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     log: Log = Log()
 
     def __post_init__(self) -> None:
-        # Below 100 ms the scans would cost more than they tell; above an hour a counter may wrap twice.
-        # In more than a minute the counter of a large processor could wrap twice, which nobody would see.
+        # Below 100 ms the scans would cost more than they tell; in more than a minute the counter of a
+        # large processor could wrap twice, which nobody would see.
         if not 0.1 <= self.interval_s <= 60:
             raise ValueError(f"interval {self.interval_s:g} s is out of range; choose 100ms to 1m")
         if not self.listen:
@@ -165,7 +165,7 @@ def _convert_duration(kind: type, value: object) -> Seconds:
     match = DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f'{value!r} is not a duration; write "500ms", "5s", "2m" or a number of seconds')
-    return Seconds(float(match[1]) * SECONDS_PER_UNIT[match[2]])
+    return Seconds(float(match[1]) * SECONDS_PER_UNIT[match[2] or "s"])
 
 
 def _refuse_unknown(table: Mapping[str, Any], struct: type[Struct], where: str, prefix: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from typing import NoReturn
 
 import click
 
@@ -20,19 +22,19 @@ def print_version(context: click.Context, _: click.Parameter, is_asked: bool) ->
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--config", "path", metavar="FILE", help="Read settings from this TOML file; flags override it.")
 @click.option("--check-config", is_flag=True, help="Check the settings and exit.")
-@click.option("--interval", metavar="TIME", help="Time between scans: 500ms, 5s, 1m.  [default: 5s]")
+@click.option("--interval", metavar="TIME", help="Time between scans: 500ms, 5s; 100ms to 1m.  [default: 5s]")
 @click.option(
     "--listen", metavar="HOST:PORT", multiple=True, help="Serve here; may be repeated.  [default: 127.0.0.1:9917]"
 )
 @click.option("--sysfs", metavar="DIR", help="Where sysfs is mounted.  [default: /sys]")
 @click.option("--procfs", metavar="DIR", help="Where procfs is mounted.  [default: /proc]")
-@click.option("--state-dir", metavar="DIR", help="Where state is kept.  [default: /var/lib/jouled]")
+@click.option("--state-dir", metavar="DIR", help="Where state is kept; nothing is yet.  [default: /var/lib/jouled]")
 @click.option(
     "--meter",
     "meters",
     metavar="NAME",
     multiple=True,
-    help="auto, rapl, hwmon, battery, estimate, fake; may be repeated.",
+    help="auto, rapl, hwmon, battery, estimate, fake; may be repeated, the first that works is used.",
 )
 @click.option("--zone", "zones", metavar="CLASS", multiple=True, help="Only these zones; may be repeated.")
 @click.option(
@@ -75,7 +77,15 @@ def command(
 def main() -> None:
     """One clear line and code 2 for whatever the operator can mend; never a traceback for it."""
     try:
-        command.main(prog_name="jouled")
+        command.main(prog_name="jouled", standalone_mode=False)
+    except click.ClickException as error:
+        refuse(f"{error.format_message()} See jouled --help.")
     except ConfigError as error:
-        click.echo(f"jouled: error: {one_line(str(error))}", err=True)
-        sys.exit(2)
+        refuse(str(error))
+    except click.Abort:  # Ctrl-C before the daemon listens for it
+        sys.exit(128 + signal.SIGINT)
+
+
+def refuse(reason: str) -> NoReturn:
+    click.echo(f"jouled: error: {one_line(reason)}", err=True)
+    sys.exit(2)

@@ -12,6 +12,10 @@ use crate::error::Unsupported;
 use crate::meter::Meter;
 use crate::sensor_file::timed;
 
+/// Said unless both figures are the operator's.
+const ADVICE: &str =
+    "not a measurement: set estimate.idle_w and estimate.max_w per CPU if you know better";
+
 /// The model of this host: watts per logical CPU, idle and busy, times the CPUs that are online.
 #[derive(Debug)]
 pub struct Estimate {
@@ -41,7 +45,7 @@ impl Estimate {
             Err(error) if idle_w_per_cpu.is_none() || max_w_per_cpu.is_none() => {
                 let path = cpuinfo.display();
                 return Err(unsupported(format!(
-                    "read {path}: {error}; set both idle and max watts per CPU"
+                    "read {path}: {error}; set both estimate.idle_w and estimate.max_w, watts per CPU"
                 )));
             }
             result => result.unwrap_or_default(),
@@ -63,9 +67,12 @@ impl Estimate {
             )));
         }
         let basis = match (idle_w_per_cpu, max_w_per_cpu) {
-            (Some(_), Some(_)) => "the figures set for it".to_owned(),
-            (None, None) => format!("the figures of {}", table.architecture),
-            _ => format!("the figure set for it and one of {}", table.architecture),
+            (Some(_), Some(_)) => "the figures set for it, not a measurement".to_owned(),
+            (None, None) => format!("the figures of {}, {ADVICE}", table.architecture),
+            _ => format!(
+                "the figure set for it and one of {}, {ADVICE}",
+                table.architecture
+            ),
         };
         let zone = Zone {
             class: "package".into(),
@@ -94,7 +101,7 @@ impl Estimate {
         };
         format!(
             "no power sensor: estimating {:.1}–{:.1} W from CPU load for {name} ({cpus:.0} CPUs); \
-             this is a model from {}, not a measurement: set idle and max watts per CPU if you know better",
+             this is a model from {}",
             self.idle_w * cpus,
             self.max_w * cpus,
             self.basis
@@ -192,8 +199,8 @@ mod tests {
         assert_eq!(
             meter.description(),
             "no power sensor: estimating 2.4–16.4 W from CPU load for Intel(R) Xeon(R) Gold 6130 CPU @ 2.10GHz \
-             (4 CPUs); this is a model from the figures of Skylake, not a measurement: set idle and max watts per \
-             CPU if you know better"
+             (4 CPUs); this is a model from the figures of Skylake, not a measurement: set \
+             estimate.idle_w and estimate.max_w per CPU if you know better"
         );
     }
 
@@ -226,7 +233,7 @@ mod tests {
         let error = Estimate::open(proc.path(), Some(1.0), None).unwrap_err();
         let path = proc.at("cpuinfo");
         let expected = format!(
-            "estimate: read {}: No such file or directory (os error 2); set both idle and max watts per CPU",
+            "estimate: read {}: No such file or directory (os error 2); set both estimate.idle_w and estimate.max_w, watts per CPU",
             path.display()
         );
         assert_eq!(error.to_string(), expected);

@@ -165,8 +165,13 @@ impl Scanner {
     }
 }
 
-/// Refuses a proc root that is none, before anything starts on it.
+/// Refuses roots that are none, before anything starts on them.
 pub fn check(root: &Root) -> Result<(), ScanError> {
+    file::open_dir(&root.sys).map_err(|errno| ScanError::Read {
+        path: root.sys.clone(),
+        source: errno.into(),
+        fix: "name a sys file system with --sysfs",
+    })?;
     let proc = ProcDir::open(&root.proc)?;
     cpu_times(&proc, &root.proc, 1, &mut Vec::new()).map(|_| ())
 }
