@@ -50,20 +50,20 @@ fmt: python-dev rust-tools ## format Rust and Python, and fix what can be fixed
 	ruff check --fix --quiet .
 	ruff format .
 
-# ---- Rust ----
+# ---- Rust (PyO3 asks the environment's Python what to build for, so that one is made first) ----
 
 .PHONY: rust-tools
 rust-tools:
 	@scripts/rust-tools
 
 .PHONY: rust-lint
-rust-lint: cc rust-tools ## rustfmt --check, clippy -D warnings
+rust-lint: python-run rust-tools ## rustfmt --check, clippy -D warnings
 	$(CARGO) fmt --all --check || { echo 'mend it with: make fmt' >&2; exit 1; }
 	@if [ -e rust/fuzz/Cargo.toml ]; then set -x; $(CARGO) fmt --manifest-path rust/fuzz/Cargo.toml --check || { echo 'mend it with: make fmt' >&2; exit 1; }; fi
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 .PHONY: rust-test
-rust-test: cc strace rust-tools ## cargo test
+rust-test: python-run strace rust-tools ## cargo test
 	$(CARGO) test --workspace --locked
 
 # ---- Python ----
@@ -98,7 +98,7 @@ bench: $(extension) python-dev ## cost against a floor and naive readers, in one
 	python scripts/bench.py $(BENCH_ARGS)
 
 .PHONY: divan
-divan: cc ## single pieces of the core, in nanoseconds (BENCH="ledger" picks by name)
+divan: python-run ## single pieces of the core, in nanoseconds (BENCH="ledger" picks by name)
 	$(CARGO) bench -p jouled-core --bench '*' --locked -- $(BENCH)
 
 .PHONY: fuzz
