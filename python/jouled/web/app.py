@@ -16,8 +16,9 @@ Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
-# What is copied for one client at a time; a client that stops reading holds this much, not a page.
-CHUNK_BYTES = 64 * 1024
+# What is copied for one client at a time; a client that stops reading holds this much, not a page. In
+# pieces of half the size a page costs half as much CPU time again.
+CHUNK_BYTES = 128 * 1024
 # Responses in progress, far above any number of scrapers that makes sense.
 RESPONSES_MAX = 64
 

@@ -32,7 +32,7 @@ from jouled.log import Once
 # Far above any number of scrapers; the scanner needs the other descriptors.
 CONNECTIONS_MAX = 256
 DESCRIPTORS_SHARE = 4
-# What one piece of a page, 64 KiB, may take on the way to its reader.
+# What one piece of a page, 128 KiB, may take on the way to its reader.
 SEND_S = 10.0
 # Longer than any scraper waits; then a client that reads by drops is cut off.
 REQUEST_S = 30.0

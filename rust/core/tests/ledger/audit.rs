@@ -1,10 +1,10 @@
 //! The auditor: what must hold of every page, and of every page after another.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jouled_core::level::Level;
-use jouled_core::process::Process;
+use jouled_core::process::{Process, ProcessKey};
 use jouled_core::sample::Sample;
 use jouled_core::snapshot::{LevelSnapshot, RowSnapshot, Snapshot, ZoneSnapshot};
 
@@ -18,6 +18,8 @@ pub(crate) struct Auditor {
     /// Σ of the zones' active joules by class.
     active: Vec<f64>,
     sequence: u64,
+    /// Who was there at the last scan.
+    known: HashSet<ProcessKey>,
 }
 
 struct Remembered {
@@ -79,6 +81,7 @@ impl Auditor {
         }
         page::check(snapshot);
         self.sequence = snapshot.sequence;
+        self.known = alive.values().map(|process| process.key).collect();
     }
 
     /// A process that a scan did not find may begin a new row when it is found again.
@@ -173,6 +176,8 @@ impl Auditor {
         check_number(row.cpu_s, name);
         assert!(row.created_s <= snapshot.wall_s);
         let alive = pid(level, name).and_then(|pid| alive.get(&pid)).copied();
+        // What grew may still be the row of one that had the pid before a newborn.
+        let alive = alive.filter(|process| self.known.contains(&process.key));
         let key = (level, Arc::clone(name));
         let before = self.rows.remove(&key);
         let is_same_row = |before: &Remembered| (before.created_s - row.created_s).abs() < 1e-9;
