@@ -122,7 +122,6 @@ impl<'a> Slices<'a> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::parse::{NAME_BYTES, hostile};

@@ -4,36 +4,16 @@
 
 mod common;
 
-use common::{FakeHost, Layout, Page, Timed};
+use common::{Page, Timed, busy, process_s, quiet_host};
 use jouled_core::level::Level;
 use jouled_host::fake::Fake;
 use jouled_host::meters::MeterWord;
 use jouled_host::root::Root;
 use jouled_host::scanner::Scanner;
 
-/// A host with one quiet process, 42 in `a.service`.
-fn host() -> FakeHost {
-    let host = FakeHost::new(Layout::V2);
-    host.cgroup_v2("/a.service", 0);
-    host.process(42)
-        .comm("worker")
-        .exe("/usr/bin/worker")
-        .cgroup("0::/a.service");
-    host
-}
-
-/// Lets the machine be busy for `ticks` in all.
-fn busy(host: &FakeHost, ticks: u64) {
-    host.cpu(4, [ticks, 0, 0, 100_000 - ticks, 0, 0, 0, 0]);
-}
-
-fn process_s(page: &Page, labels: &[&str]) -> f64 {
-    page.value("jouled_process_cpu_seconds_total", labels)
-}
-
 #[test]
 fn a_process_that_went_between_listing_and_reading_costs_only_itself() {
-    let host = host();
+    let host = quiet_host();
     std::fs::create_dir(host.at("proc/41")).unwrap();
     let mut timed = Timed::steady(&host);
     let sample = timed.sample();
@@ -48,7 +28,7 @@ fn a_process_that_went_between_listing_and_reading_costs_only_itself() {
 
 #[test]
 fn files_that_are_no_process_are_passed_over() {
-    let host = host();
+    let host = quiet_host();
     for name in ["0", "042x", "4294967296", "self", "-7"] {
         std::fs::create_dir_all(host.at(&format!("proc/{name}"))).unwrap();
     }
@@ -59,7 +39,7 @@ fn files_that_are_no_process_are_passed_over() {
 
 #[test]
 fn after_a_reading_that_failed_a_process_is_not_billed_for_its_life() {
-    let host = host();
+    let host = quiet_host();
     host.process(42).ticks(5000);
     host.process(43).comm("other").cgroup("0::/a.service");
     let mut timed = Timed::steady(&host);
@@ -90,7 +70,7 @@ fn after_a_reading_that_failed_a_process_is_not_billed_for_its_life() {
 
 #[test]
 fn a_new_process_with_half_a_stat_is_tried_again_and_its_past_is_nobodys() {
-    let host = host();
+    let host = quiet_host();
     let mut timed = Timed::steady(&host);
     timed.page();
     host.put("proc/43/stat", "43 (late) S 1 43");
@@ -107,7 +87,7 @@ fn a_new_process_with_half_a_stat_is_tried_again_and_its_past_is_nobodys() {
 
 #[test]
 fn a_process_that_was_born_in_the_interval_is_billed_for_all_it_used() {
-    let host = host();
+    let host = quiet_host();
     let mut timed = Timed::steady(&host);
     timed.page();
     host.process(43)
@@ -123,7 +103,7 @@ fn a_process_that_was_born_in_the_interval_is_billed_for_all_it_used() {
 
 #[test]
 fn a_move_to_another_cgroup_is_seen_within_two_intervals() {
-    let host = host();
+    let host = quiet_host();
     host.cgroup_v2("/b.service", 0);
     let mut timed = Timed::steady(&host);
     timed.page();
@@ -152,7 +132,7 @@ fn a_move_to_another_cgroup_is_seen_within_two_intervals() {
 
 #[test]
 fn a_zombie_has_worked_where_it_was_and_not_where_the_kernel_shows_it() {
-    let host = host();
+    let host = quiet_host();
     host.process(42).exe("/usr/bin/a");
     let mut timed = Timed::steady(&host);
     timed.page();
@@ -171,7 +151,7 @@ fn a_zombie_has_worked_where_it_was_and_not_where_the_kernel_shows_it() {
 
 #[test]
 fn a_daemon_that_gives_up_being_root_is_its_users_within_two_intervals() {
-    let host = host();
+    let host = quiet_host();
     let mut timed = Timed::steady(&host);
     timed.page();
     timed.page();
@@ -190,7 +170,7 @@ fn a_daemon_that_gives_up_being_root_is_its_users_within_two_intervals() {
 
 #[test]
 fn an_exec_is_seen_within_two_intervals_and_an_upgrade_is_none() {
-    let host = host();
+    let host = quiet_host();
     let mut timed = Timed::steady(&host);
     timed.page();
     host.process(42).comm("other").exe("/usr/bin/other");
@@ -225,7 +205,7 @@ fn an_exec_is_seen_within_two_intervals_and_an_upgrade_is_none() {
 
 #[test]
 fn a_reused_pid_is_another_process() {
-    let host = host();
+    let host = quiet_host();
     host.process(42).ticks(100);
     let mut timed = Timed::steady(&host);
     timed.page();
@@ -253,7 +233,7 @@ fn a_reused_pid_is_another_process() {
 
 #[test]
 fn a_pid_that_ended_before_it_was_read_again_is_not_reused() {
-    let host = host();
+    let host = quiet_host();
     let mut timed = Timed::steady(&host);
     timed.page();
     host.remove("proc/42/stat");
@@ -264,7 +244,7 @@ fn a_pid_that_ended_before_it_was_read_again_is_not_reused() {
 
 #[test]
 fn a_tree_that_is_no_proc_is_refused_with_its_name_and_what_to_do() {
-    let host = host();
+    let host = quiet_host();
     let open = |root: &Root| {
         let meter = Box::new(Fake::new(Vec::new(), 0));
         Scanner::open(root, meter)
@@ -303,7 +283,7 @@ fn a_tree_that_is_no_proc_is_refused_with_its_name_and_what_to_do() {
 
 #[test]
 fn a_scan_that_fails_changes_nothing() {
-    let host = host();
+    let host = quiet_host();
     let mut timed = Timed::steady(&host);
     timed.page();
     let stat = std::fs::read(host.at("proc/stat")).unwrap();
@@ -323,7 +303,7 @@ fn a_scan_that_fails_changes_nothing() {
 
 #[test]
 fn without_uptime_or_cgroups_a_scan_still_works() {
-    let host = host();
+    let host = quiet_host();
     host.remove("proc/uptime");
     host.remove("sys/fs");
     let mut timed = Timed::steady(&host);
@@ -336,7 +316,7 @@ fn without_uptime_or_cgroups_a_scan_still_works() {
 
 #[test]
 fn a_kernel_without_cgroups_has_processes_all_the_same() {
-    let host = host();
+    let host = quiet_host();
     host.remove("sys/fs");
     host.remove("proc/42/cgroup");
     let mut timed = Timed::steady(&host);
@@ -349,7 +329,7 @@ fn a_kernel_without_cgroups_has_processes_all_the_same() {
 
 #[test]
 fn one_broken_zone_hides_no_other() {
-    let host = host();
+    let host = quiet_host();
     host.zone(
         "intel-rapl:0",
         "package-0",
@@ -385,7 +365,7 @@ fn one_broken_zone_hides_no_other() {
 /// Its counter was read before its process worked: the counter decides, and gives nothing.
 #[test]
 fn a_cgroup_that_stood_still_takes_nothing_from_its_neighbours() {
-    let host = host();
+    let host = quiet_host();
     host.process(43);
     let mut timed = Timed::steady(&host);
     timed.page();
@@ -398,7 +378,7 @@ fn a_cgroup_that_stood_still_takes_nothing_from_its_neighbours() {
 
 #[test]
 fn every_level_is_on_every_page() {
-    let host = host();
+    let host = quiet_host();
     let mut timed = Timed::steady(&host);
     timed.page();
     host.process(42).ticks(100);

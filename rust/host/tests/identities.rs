@@ -4,29 +4,9 @@
 
 mod common;
 
-use common::{FakeHost, Layout, Page, Timed, as_nobody, is_root, skip};
+use common::{FakeHost, Layout, Timed, as_nobody, busy, is_root, process_s, quiet_host, skip};
 
 const ID: &str = "ce82d94d69e1fbbc7feeb66930c69e9b96d9f151f594773e5d0e342741d15437";
-
-/// A host with one quiet process, 42 in `a.service`.
-fn host() -> FakeHost {
-    let host = FakeHost::new(Layout::V2);
-    host.cgroup_v2("/a.service", 0);
-    host.process(42)
-        .comm("worker")
-        .exe("/usr/bin/worker")
-        .cgroup("0::/a.service");
-    host
-}
-
-/// Lets the machine be busy for `ticks` in all.
-fn busy(host: &FakeHost, ticks: u64) {
-    host.cpu(4, [ticks, 0, 0, 100_000 - ticks, 0, 0, 0, 0]);
-}
-
-fn process_s(page: &Page, labels: &[&str]) -> f64 {
-    page.value("jouled_process_cpu_seconds_total", labels)
-}
 
 #[test]
 fn any_bytes_in_a_name_are_one_row() {
@@ -65,7 +45,7 @@ fn any_bytes_in_a_name_are_one_row() {
 
 #[test]
 fn users_have_the_names_of_the_passwd_beside_the_tree() {
-    let host = host();
+    let host = quiet_host();
     host.put(
         "etc/passwd",
         b"root:x:0:0::/:\nm\xfcller:x:1000:1000::/:\nalias:x:1000:1000::/:\n",

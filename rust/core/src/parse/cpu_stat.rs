@@ -28,7 +28,6 @@ pub fn cpuacct(text: &[u8]) -> Result<Nanos, ParseError> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::parse::hostile;

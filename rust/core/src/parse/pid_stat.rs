@@ -96,7 +96,6 @@ impl<'a> Fields<'a> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::parse::hostile;

@@ -9,6 +9,7 @@ mod fake_process;
 mod host_file;
 mod live;
 mod page;
+mod quiet_host;
 mod timed;
 
 pub(crate) use alone::{alone, find, pause, reuse, scanner, wait_until};
@@ -19,4 +20,5 @@ pub(crate) use live::{
     LiveCgroup, Reaped, as_nobody, helper, is_root, live_observer, live_root, new_shell, skip,
 };
 pub(crate) use page::Page;
+pub(crate) use quiet_host::{busy, process_s, quiet_host};
 pub(crate) use timed::Timed;
