@@ -25,6 +25,31 @@ class FakeScanStats:
 
 
 @dataclass(frozen=True)
+class FakeZone:
+    zone: str = "package"
+    index: str = "0"
+    source: str = "fake"
+    path: str = "fake"
+    joules: float = 1000.0
+    active_joules: float = 400.0
+    idle_joules: float = 600.0
+    watts: float | None = 12.5
+    active_watts: float | None = 5.0
+    idle_watts: float | None = 7.5
+    created_s: float = 1_699_999_000.0
+
+
+@dataclass(frozen=True)
+class FakeWorkload:
+    labels: Mapping[str, str] = field(default_factory=lambda: {"pid": "42", "comm": "nginx"})
+    joules: Mapping[str, float] = field(default_factory=lambda: {"package": 300.0})
+    watts: Mapping[str, float] = field(default_factory=lambda: {"package": 4.0})
+    cpu_s: float = 60.0
+    is_live: bool = True
+    created_s: float = 1_699_999_000.0
+
+
+@dataclass(frozen=True)
 class FakeSnapshot:
     sequence: int = 2
     wall_s: float = 1_700_000_000.0
@@ -35,6 +60,20 @@ class FakeSnapshot:
     scan: FakeScanStats = field(default_factory=FakeScanStats)
     series: int = 1
     expositions: list[bool] = field(default_factory=list)
+
+    levels: Sequence[str] = ("process", "unit")
+
+    def zones(self) -> Sequence[FakeZone]:
+        return [FakeZone()]
+
+    def workloads(self, level: str, sort: str = "watts", limit: int | None = None) -> Sequence[FakeWorkload]:
+        if level not in self.levels:
+            raise ValueError(f"level {level!r} is not computed; use one of {', '.join(self.levels)}")
+        names = [str(pid) for pid in range(1, self.series + 1)]
+        return [FakeWorkload(labels={"pid": name, "comm": sort}) for name in names][:limit]
+
+    def residuals(self, level: str) -> Sequence[FakeWorkload]:
+        return [FakeWorkload(labels={"level": level, "reason": "kernel"}, watts={"package": 1.0})]
 
     def exposition(self, openmetrics: bool) -> bytes:
         self.expositions.append(openmetrics)

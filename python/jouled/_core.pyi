@@ -4,7 +4,7 @@ The measuring core of jouled: scans a host and keeps its ledger.
 
 from typing import Final, final
 
-__all__ = ["VERSION", "ScanStats", "Scanner", "Snapshot"]
+__all__ = ["VERSION", "ScanStats", "Scanner", "Snapshot", "Workload", "Zone"]
 
 VERSION: Final[str]
 """
@@ -124,9 +124,20 @@ class Snapshot:
         The seconds since the tick before; None for the baseline.
         """
     @property
+    def levels(self, /) -> list[str]:
+        """
+        The levels that are computed: "process", "unit", "container", "pod", "vm", "user".
+        """
+    @property
     def problems(self, /) -> list[str]:
         """
         What went wrong in this tick, a line each, the same words for the same trouble.
+        """
+    def residuals(self, /, level: str) -> list[Workload]:
+        """
+        What no workload of a level owns, by reason. With the workloads it is all active energy.
+
+        Raises ValueError for a level that is not computed.
         """
     @property
     def scan(self, /) -> ScanStats:
@@ -147,4 +158,111 @@ class Snapshot:
     def watts(self, /) -> dict[str, float]:
         """
         Watts by zone class, summed over its zones; a class that was not measured is left out.
+        """
+    def workloads(self, /, level: str, sort: "str" = "watts", limit: "int | None" = None) -> list[Workload]:
+        """
+        The workloads of a level, sorted by "watts", "joules", "cpu" or "name"; the first `limit` of them.
+
+        Raises ValueError for a level that is not computed, and a sort that is none.
+        """
+    def zones(self, /) -> list[Zone]:
+        """
+        Every zone that was ever seen.
+        """
+
+@final
+class Workload:
+    """
+    One workload, or one residual (whose labels are "level" and "reason").
+    """
+    @property
+    def cpu_s(self, /) -> float:
+        """
+        CPU seconds since `created_s`.
+        """
+    @property
+    def created_s(self, /) -> float:
+        """
+        When its counters started at 0, UTC seconds.
+        """
+    @property
+    def is_live(self, /) -> bool:
+        """
+        Whether it still lives.
+        """
+    @property
+    def joules(self, /) -> dict[str, float]:
+        """
+        Active joules by zone class since `created_s`.
+        """
+    @property
+    def labels(self, /) -> dict[str, str]:
+        """
+        What it is: the labels of its series, without "zone".
+        """
+    @property
+    def watts(self, /) -> dict[str, float]:
+        """
+        Mean active power in watts by zone class; empty where the workload has ended, or a class was not measured.
+        """
+
+@final
+class Zone:
+    """
+    One zone: a hardware energy counter. Joules count since `created_s` and never fall.
+    """
+    @property
+    def active_joules(self, /) -> float:
+        """
+        The part that work caused.
+        """
+    @property
+    def active_watts(self, /) -> float | None:
+        """
+        The part that work caused.
+        """
+    @property
+    def created_s(self, /) -> float:
+        """
+        When its counters started at 0, UTC seconds.
+        """
+    @property
+    def idle_joules(self, /) -> float:
+        """
+        The part that is spent in any case.
+        """
+    @property
+    def idle_watts(self, /) -> float | None:
+        """
+        The part that is spent in any case.
+        """
+    @property
+    def index(self, /) -> str:
+        """
+        The socket or die, or the sensor's place.
+        """
+    @property
+    def joules(self, /) -> float:
+        """
+        All of its energy in joules.
+        """
+    @property
+    def path(self, /) -> str:
+        """
+        The directory or file that it is read from.
+        """
+    @property
+    def source(self, /) -> str:
+        """
+        "rapl", "hwmon", "battery", "estimate" or "fake".
+        """
+    @property
+    def watts(self, /) -> float | None:
+        """
+        Its mean power in the interval; None where it is unknown.
+        """
+    @property
+    def zone(self, /) -> str:
+        """
+        The class: "package", "dram", "core", "uncore", "psys", or the sensor's label.
         """

@@ -18,10 +18,14 @@ IDLE_POLICIES = Literal["ratio", "learned"]
 METER_WORDS = Literal["auto", "rapl", "hwmon", "battery", "estimate", "fake"]
 LEVEL_WORDS = Literal["process", "unit", "container", "pod", "vm", "user"]
 LOG_LEVELS = Literal["debug", "info", "warning", "error"]
+COMPAT_WORDS = Literal["kepler"]
+DETAIL_WORDS = Literal["coarse", "full"]
 LOG_FORMATS = Literal["auto", "text", "json", "journal"]
 
 # A hundred times what anybody writes; a device or a disk image given by mistake is not read to its end.
 FILE_BYTES_MAX = 1024 * 1024
+# What the address of a Unix socket begins with.
+UNIX = "unix:"
 YEAR_S = 365 * 24 * 3600.0
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", re.ASCII)
@@ -68,19 +72,66 @@ class Log(Struct, frozen=True, forbid_unknown_fields=True):
     format: LOG_FORMATS = "auto"
 
 
+class Tls(Struct, frozen=True, forbid_unknown_fields=True):
+    """The listener's certificate, PEM; both are read again on reload. With `client_ca`, clients need one too."""
+
+    cert: str
+    key: str
+    client_ca: str | None = None
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    """What one listener's clients may take."""
+
+    connections: Annotated[int, Meta(ge=1, le=100_000)] = 256
+    head_bytes: Annotated[int, Meta(ge=1024, le=1024 * 1024)] = 16 * 1024
+    body_bytes: Annotated[int, Meta(ge=0, le=64 * 1024 * 1024)] = 64 * 1024
+    idle_s: Seconds = field(default=Seconds(65), name="idle")
+    request_s: Seconds = field(default=Seconds(30), name="request")
+    send_s: Seconds = field(default=Seconds(10), name="send")
+
+
+class Listener(Struct, frozen=True, forbid_unknown_fields=True):
+    """One place to listen: `HOST:PORT` or `unix:/PATH`, and who may read what there.
+
+    `users` maps names to hashes of passwords, `tokens` holds hashes of bearer tokens (`joulectl hash-secret`
+    makes both); where neither is given everybody may read. A hash may be `credential:NAME` (of systemd)
+    or `file:/PATH` instead. With `detail = "full"` readers are not held to `[access]`.
+    """
+
+    address: str
+    tls: Tls | None = None
+    users: dict[str, str] = {}
+    tokens: tuple[str, ...] = ()
+    detail: DETAIL_WORDS = "coarse"
+    limits: Limits = Limits()
+
+
+class Access(Struct, frozen=True, forbid_unknown_fields=True):
+    """How finely those may read who are not `privileged` (users; `@group` for a group): energy in fine
+    grain tells of secrets that a processor works with (PLATYPUS, CVE-2020-8694).
+    """
+
+    rate_hz: Annotated[float, Meta(gt=0, le=10_000)] = 10.0
+    resolution_j: Annotated[float, Meta(ge=0, le=1000)] = 0.001
+    privileged: tuple[str, ...] = ("root",)
+
+
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything the daemon is told. The file's keys are these names without their units."""
 
     sysfs: str = "/sys"
     procfs: str = "/proc"
     interval_s: Seconds = field(default=Seconds(5), name="interval")
-    listen: tuple[str, ...] = ("127.0.0.1:9917",)
+    listen: tuple[str | Listener, ...] = ("127.0.0.1:9917",)
     state_dir: str = "/var/lib/jouled"
     meters: Annotated[tuple[METER_WORDS, ...], Meta(min_length=1)] = ("auto",)
     zones: tuple[str, ...] = ()
     levels: tuple[LEVEL_WORDS, ...] | None = None
     top: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
     idle: IDLE_POLICIES = "ratio"
+    compat: tuple[COMPAT_WORDS, ...] = ()
+    access: Access = Access()
     terminated: Terminated = Terminated()
     estimate: Estimate = Estimate()
     fake: Fake = Fake()
@@ -93,9 +144,17 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"interval {self.interval_s:g} s is out of range; choose 100ms to 1m")
         if not self.listen:
             raise ValueError("listen is empty; give at least one HOST:PORT")
-        for address in self.listen:
-            if split_address(address)[1] != 0 and self.listen.count(address) > 1:
+        addresses = [listener.address for listener in self.listeners]
+        for address in addresses:
+            if not address.startswith(UNIX) and split_address(address)[1] == 0:
+                continue
+            if addresses.count(address) > 1:
                 raise ValueError(f"listen address {address!r} is given twice; give it once")
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """All of `listen`, each as a table."""
+        return [Listener(entry) if isinstance(entry, str) else entry for entry in self.listen]
 
 
 def split_address(address: str) -> tuple[str, int]:

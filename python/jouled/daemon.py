@@ -121,7 +121,7 @@ def start(config: Config, open_scanner: Callable[[Config], Scanner]) -> None:
         inherited = systemd.inherited_sockets()
         for listener in inherited:
             server.prepare(listener)
-        listeners = inherited or server.bind(config.listen)
+        listeners = inherited or server.bind([listener.address for listener in config.listeners])
         for listener in listeners:
             undo.enter_context(listener)
         scanner = open_scanner(config)

@@ -45,6 +45,35 @@ impl Labels {
     }
 }
 
+/// A label set read back into names and values: what [`Labels`] wrote, without its escapes.
+pub fn pairs(labels: &str) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    let mut chars = labels.chars();
+    loop {
+        let name: String = chars.by_ref().take_while(|char| *char != '=').collect();
+        if name.is_empty() {
+            return pairs;
+        }
+        // The opening quote.
+        chars.next();
+        let mut value = String::new();
+        loop {
+            match chars.next() {
+                None | Some('"') => break,
+                Some('\\') => match chars.next() {
+                    Some('n') => value.push('\n'),
+                    Some(char) => value.push(char),
+                    None => break,
+                },
+                Some(char) => value.push(char),
+            }
+        }
+        pairs.push((name, value));
+        // The comma before the next one.
+        chars.next();
+    }
+}
+
 /// The row of a process at a level; `None` where it belongs to none.
 pub(crate) fn of_process(level: Level, process: &Process, users: &UserNames) -> Option<Labels> {
     match level {
@@ -137,6 +166,19 @@ mod tests {
             labels.into_text(),
             "comm=\"a\\\"b\\\\c\\nd\u{fffd}\u{fffd}\",pid=\"1\""
         );
+    }
+
+    #[test]
+    fn a_label_set_is_read_back_as_it_was_given() {
+        assert_eq!(pairs(""), []);
+        let given = [("comm", "a\"b\\c\nd,e=\"f\""), ("pid", ""), ("exe", "\\n")];
+        let labels = given
+            .into_iter()
+            .fold(Labels::default(), |labels, (name, value)| {
+                labels.with(name, value)
+            });
+        let expected = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(pairs(&labels.into_text()), expected);
     }
 
     #[test]

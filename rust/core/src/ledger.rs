@@ -167,10 +167,14 @@ impl Ledger {
         let rows = book
             .exported()
             .map(|row| {
+                let is_live = row.members > 0;
                 // The interval in which a row ended is its last with watts, so that the page adds up.
-                let has_watts = is_measured && (row.members > 0 || row.account.weight > 0.0);
+                let has_watts = is_measured && (is_live || row.account.weight > 0.0);
                 let created_s = row.created_s.unwrap_or(self.created_s);
-                row_snapshot(&row.account, &row.labels, created_s, has_watts)
+                RowSnapshot {
+                    is_live,
+                    ..row_snapshot(&row.account, &row.labels, created_s, has_watts)
+                }
             })
             .collect();
         let residuals = Reason::ALL
@@ -212,6 +216,7 @@ fn row_snapshot(
         weight: has_watts.then_some(account.weight),
         joules: account.joules.clone(),
         cpu_s: account.cpu_ns / 1e9,
+        is_live: true,
         created_s,
     }
 }

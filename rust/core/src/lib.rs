@@ -16,7 +16,7 @@ pub mod division;
 pub mod exposition;
 pub mod idle;
 pub mod interval;
-mod labels;
+pub mod labels;
 pub mod ledger;
 pub mod level;
 mod membership;

@@ -93,8 +93,25 @@ pub struct RowSnapshot {
     pub joules: Vec<f64>,
     /// CPU seconds since `created_s`.
     pub cpu_s: f64,
+    /// Whether its workload still lives; a residual always does.
+    pub is_live: bool,
     /// When its counters started at 0, UTC seconds.
     pub created_s: f64,
+}
+
+/// The class that ranks workloads: the one that covers most of what they cause.
+const PRIMARY: [&str; 2] = ["package", "psys"];
+
+/// The place of the class that ranks workloads; the first one where none of the usual is there.
+pub fn primary(classes: &[impl AsRef<str>]) -> Option<usize> {
+    let rank = |at: &usize| {
+        let name = classes[*at].as_ref();
+        PRIMARY
+            .iter()
+            .position(|known| *known == name)
+            .unwrap_or(PRIMARY.len())
+    };
+    (0..classes.len()).min_by_key(rank)
 }
 
 impl Snapshot {

@@ -6,12 +6,9 @@ use crate::account::ClassEnergy;
 use crate::counter::Step;
 use crate::idle::{IdleModel, IdlePolicy};
 use crate::interval::{Interval, ZoneChange, ZoneGrowth};
-use crate::snapshot::{ZonePower, ZoneSnapshot};
+use crate::snapshot::{self, ZonePower, ZoneSnapshot};
 use crate::units::{Joules, Watts};
 use crate::zone::Zone;
-
-/// The class that ranks workloads: the one that covers most of what they cause.
-const PRIMARY: [&str; 2] = ["package", "psys"];
 
 /// All zones that were ever seen, in the order in which they came.
 #[derive(Debug, Default)]
@@ -51,13 +48,7 @@ impl ZoneAccounts {
 
     /// The column that ranks workloads.
     pub(crate) fn primary(&self) -> Option<usize> {
-        let place = |class: &Arc<str>| {
-            PRIMARY
-                .iter()
-                .position(|name| **name == **class)
-                .unwrap_or(PRIMARY.len())
-        };
-        (0..self.classes.len()).min_by_key(|at| place(&self.classes[*at]))
+        snapshot::primary(&self.classes)
     }
 
     /// Opens the accounts of zones that have none.

@@ -4,6 +4,7 @@
 #![allow(clippy::doc_markdown)]
 
 mod errors;
+mod rows;
 mod scanner;
 mod snapshot;
 
@@ -16,6 +17,8 @@ mod _core {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+    #[pymodule_export]
+    use super::rows::{Workload, Zone};
     #[pymodule_export]
     use super::scanner::Scanner;
     #[pymodule_export]

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 
 use jouled_core::exposition::{self, Format};
-use jouled_core::snapshot::ZoneSnapshot;
+use jouled_core::snapshot::{LevelSnapshot, RowSnapshot, ZoneSnapshot};
 use jouled_host::observer::Observation;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+
+use crate::rows::{self, Sort, Workload, Zone};
 
 /// A zone's labels: class, index, source.
 type ZoneKey = (String, String, String);
@@ -87,6 +90,48 @@ impl Snapshot {
             .collect()
     }
 
+    /// Every zone that was ever seen.
+    fn zones(&self) -> Vec<Zone> {
+        let zones = &self.observation.snapshot.zones;
+        zones.iter().map(Zone::from).collect()
+    }
+
+    /// The levels that are computed: "process", "unit", "container", "pod", "vm", "user".
+    #[getter]
+    fn levels(&self) -> Vec<&'static str> {
+        let levels = &self.observation.snapshot.levels;
+        levels.iter().map(|level| level.level.as_str()).collect()
+    }
+
+    /// The workloads of a level, sorted by "watts", "joules", "cpu" or "name"; the first `limit` of them.
+    ///
+    /// Raises ValueError for a level that is not computed, and a sort that is none.
+    #[pyo3(signature = (level, sort: "str" = "watts", limit: "int | None" = None))]
+    fn workloads(&self, level: &str, sort: &str, limit: Option<usize>) -> PyResult<Vec<Workload>> {
+        let snapshot = &self.observation.snapshot;
+        let sort: Sort = sort.parse().map_err(PyValueError::new_err)?;
+        let column = rows::primary(&snapshot.classes);
+        let mut found: Vec<&RowSnapshot> = self.level(level)?.rows.iter().collect();
+        found.sort_by(|a, b| sort.compare(column, a, b));
+        found.truncate(limit.unwrap_or(usize::MAX));
+        Ok(found
+            .into_iter()
+            .map(|row| Workload::of(row, &snapshot.classes))
+            .collect())
+    }
+
+    /// What no workload of a level owns, by reason. With the workloads it is all active energy.
+    ///
+    /// Raises ValueError for a level that is not computed.
+    fn residuals(&self, level: &str) -> PyResult<Vec<Workload>> {
+        let classes = &self.observation.snapshot.classes;
+        let residuals = &self.level(level)?.residuals;
+        Ok(residuals
+            .iter()
+            .map(|row| Workload::of(row, classes))
+            .collect())
+    }
+
     /// What went wrong in this tick, a line each, the same words for the same trouble.
     #[getter]
     fn problems(&self) -> Vec<String> {
@@ -135,6 +180,17 @@ impl Snapshot {
 }
 
 impl Snapshot {
+    fn level(&self, name: &str) -> PyResult<&LevelSnapshot> {
+        let levels = &self.observation.snapshot.levels;
+        let level = levels.iter().find(|level| level.level.as_str() == name);
+        level.ok_or_else(|| {
+            let known = self.levels().join(", ");
+            PyValueError::new_err(format!(
+                "level {name:?} is not computed; use one of {known}"
+            ))
+        })
+    }
+
     fn by_zone(&self, count: impl Fn(&ZoneSnapshot) -> u64) -> HashMap<ZoneKey, u64> {
         let key = |zone: &ZoneSnapshot| {
             (
