@@ -49,6 +49,7 @@ fmt: python-dev rust-tools ## format Rust and Python, and fix what can be fixed
 	@if [ -e rust/fuzz/Cargo.toml ]; then $(CARGO) fmt --manifest-path rust/fuzz/Cargo.toml; fi
 	ruff check --fix --quiet .
 	ruff format .
+	python scripts/settings_documents.py --fix
 
 # ---- Rust (PyO3 asks the environment's Python what to build for, so that one is made first) ----
 
@@ -74,6 +75,7 @@ py-lint: python-dev $(stubs) ## ruff, mypy --strict, stub diff, import-linter
 	ruff format --check . || { echo 'mend it with: make fmt' >&2; exit 1; }
 	mypy
 	PYTHONPATH=python lint-imports --no-logo
+	python scripts/settings_documents.py
 
 .PHONY: py-test
 py-test: $(extension) python-dev promtool ## pytest on the tree (PYTEST_ARGS="-k page")
@@ -113,6 +115,10 @@ soak: $(extension) ## the daemon under scrapes for SOAK_SECONDS (600): memory, d
 .PHONY: vm-test
 vm-test: $(extension) python-dev ## a Linux with RAPL zones in an emulator; needs Debian and root (VM_ARGS="-k wrap")
 	scripts/vm-test $(VM_ARGS)
+
+.PHONY: e2e
+e2e: python-dev rust-tools ## jouled in a booted box, by its own units, on both cgroup layouts; needs Debian and root (E2E_ARGS="-k reload")
+	scripts/e2e $(E2E_ARGS)
 
 .PHONY: clean
 clean: ## remove what was built, and the environment; state in ./var stays

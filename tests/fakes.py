@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from jouled.model import ZoneKey
 
@@ -71,6 +72,12 @@ class FakeSnapshot:
             raise ValueError(f"level {level!r} is not computed; use one of {', '.join(self.levels)}")
         names = [str(pid) for pid in range(1, self.series + 1)]
         return [FakeWorkload(labels={"pid": name, "comm": sort}) for name in names][:limit]
+
+    def count(self, level: str) -> int:
+        return self.series
+
+    def coarse(self, resolution_j: float) -> Self:
+        return replace(self, watts={"coarse": resolution_j})
 
     def residuals(self, level: str) -> Sequence[FakeWorkload]:
         return [FakeWorkload(labels={"level": level, "reason": "kernel"}, watts={"package": 1.0})]

@@ -49,7 +49,7 @@ def running(*command: str, pass_fds: Sequence[int] = (), environ: Mapping[str, s
             line = process.stderr.readline()
             said.append(line)
             assert line, f"the daemon ended: {''.join(said)}"
-            if found := re.match(r"jouled: http://127\.0\.0\.1:(\d+)/metrics \(", line):
+            if found := re.match(r"jouled: http://127\.0\.0\.1:(\d+)/metrics .*\(", line):
                 break
         yield Running(process, int(found[1]), "".join(said))
     finally:
@@ -63,5 +63,7 @@ def running(*command: str, pass_fds: Sequence[int] = (), environ: Mapping[str, s
 def running_jouled(*flags: str) -> Iterator[Running]:
     """The real daemon with the real scanner, on a free port."""
     fixed = ("--listen=127.0.0.1:0", "--log-format=text")
-    with running(sys.executable, "-m", "jouled", *fixed, *flags) as daemon:
+    # Pages are compared to a microjoule; what readers get by default is whole millijoules.
+    environ = {"JOULED_ACCESS_RESOLUTION": "0"}
+    with running(sys.executable, "-m", "jouled", *fixed, *flags, environ=environ) as daemon:
         yield daemon

@@ -1,16 +1,45 @@
-"""jouled: the power daemon of a Linux host."""
+"""jouled: the power daemon of a Linux host, and the energy of a block of Python.
+
+>>> import jouled
+>>> with jouled.measure("work") as m:
+...     work()
+>>> print(m.joules, m.source)
+"""
 
 from __future__ import annotations
 
-__all__ = ["__version__"]
+import importlib
 
-__version__: str
+# Name: the module that has it, and its name there. Each is imported when it is first asked for, so that
+# `import jouled` loads nothing. What type checkers see is in __init__.pyi.
+_PLACES = {
+    "__version__": ("jouled._core", "VERSION"),
+    "JouledError": ("jouled.errors", "JouledError"),
+    "Measurement": ("jouled.measurement", "Measurement"),
+    "Meter": ("jouled.meter", "Meter"),
+    "Result": ("jouled.measurement", "Result"),
+    "Sampler": ("jouled.series", "Sampler"),
+    "measure": ("jouled.measurement", "measure"),
+    "measured": ("jouled.measurement", "measured"),
+    "snapshots": ("jouled.series", "snapshots"),
+    "to_frame": ("jouled.export", "to_frame"),
+    "use": ("jouled.meter", "use"),
+    "write_csv": ("jouled.export", "write_csv"),
+    "write_jsonl": ("jouled.export", "write_jsonl"),
+    "zones": ("jouled.meter", "zones"),
+}
+
+__all__ = [*_PLACES]  # noqa: PLE0604  (its keys are strings)
 
 
-def __getattr__(name: str) -> str:
-    # Looked up when it is asked for, so that `import jouled` loads nothing.
-    if name != "__version__":
+def __getattr__(name: str) -> object:
+    place = _PLACES.get(name)
+    if place is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from jouled._core import VERSION
+    found: object = getattr(importlib.import_module(place[0]), place[1])
+    globals()[name] = found
+    return found
 
-    return VERSION
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,14 +2,82 @@
 The measuring core of jouled: scans a host and keeps its ledger.
 """
 
-from typing import Final, final
+from typing import Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["VERSION", "ScanStats", "Scanner", "Snapshot", "Workload", "Zone"]
+__all__ = ["VERSION", "Meter", "Reading", "ScanStats", "Scanner", "Snapshot", "Workload", "Zone", "ZoneCount", "thread_cpu_ns", "tree_cpu_ns"]
 
 VERSION: Final[str]
 """
 The version of jouled.
 """
+
+@final
+class Meter:
+    """
+    Reads energy counters when asked: no scan and no ledger. Safe to use from any thread; reads wait
+    for each other.
+    """
+    def __new__(cls, /, *, procfs: "str" = "/proc", sysfs: "str" = "/sys", meters: "list[str] | None" = None, zones: "list[str] | None" = None, estimate_idle_w: "float | None" = None, estimate_max_w: "float | None" = None, fake_zones: "list[str] | None" = None, fake_seed: "int" = 0) -> Meter:
+        """
+        Opens the first of `meters` that works on the host whose /proc and /sys are at `procfs` and
+        `sysfs`, as the Scanner does. The estimate's watts are per CPU; fake zones are written
+        "package:0=40W".
+
+        Raises ValueError for a word that is none, UnsupportedError where no meter works,
+        ScanError where `procfs` is no proc file system.
+        """
+    def __repr__(self, /) -> str: ...
+    def notices(self, /) -> list[str]:
+        """
+        What is to be said once at the start: an estimate's warning, meters that were passed over.
+        """
+    def read(self, /, *, with_load: "bool" = False, edge_s: "float | None" = None) -> Reading:
+        """
+        Reads every zone once; the interpreter runs on meanwhile. The first reading is the
+        baseline: 0 J. How busy the machine was is read too where `with_load`, or a model needs it.
+
+        With `edge_s` it reads until the counter of the first package (or psys) moves, for so many
+        seconds at most (1 s is the longest), so that the moment of its step is known.
+
+        A zone that fails is a gap in that zone and a line in `problems`; nothing is raised for it.
+        """
+    @property
+    def source(self, /) -> str:
+        """
+        The source of the numbers: "rapl", "hwmon", "battery", "estimate" or "fake".
+        """
+
+@final
+class Reading:
+    """
+    What the counters held at one moment; it does not change any more.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def at_ns(self, /) -> int:
+        """
+        When the reading began, nanoseconds of CLOCK_MONOTONIC.
+        """
+    @property
+    def busy_s(self, /) -> float | None:
+        """
+        CPU seconds that all CPUs worked since the load was first read; None where it was not.
+        """
+    @property
+    def capacity_s(self, /) -> float | None:
+        """
+        CPU seconds that all CPUs could have worked since the load was first read; None where it was not.
+        """
+    @property
+    def problems(self, /) -> list[str]:
+        """
+        What went wrong, a line each, the same words for the same trouble.
+        """
+    @property
+    def zones(self, /) -> list[ZoneCount]:
+        """
+        Every zone that was ever seen.
+        """
 
 @final
 class ScanStats:
@@ -72,14 +140,15 @@ class Scanner:
     """
     Scans a host and keeps its ledger. Safe to use from any thread; ticks wait for each other.
     """
-    def __new__(cls, /, *, procfs: "str" = "/proc", sysfs: "str" = "/sys", meters: "list[str] | None" = None, zones: "list[str] | None" = None, levels: "list[str] | None" = None, top: "int | None" = None, idle: "str" = "ratio", terminated_s: "float" = 120.0, terminated_max: "int" = 500, estimate_idle_w: "float | None" = None, estimate_max_w: "float | None" = None, fake_zones: "list[str] | None" = None, fake_seed: "int" = 0) -> Scanner:
+    def __new__(cls, /, *, procfs: "str" = "/proc", sysfs: "str" = "/sys", meters: "list[str] | None" = None, zones: "list[str] | None" = None, levels: "list[str] | None" = None, top: "int | None" = None, idle: "str" = "ratio", terminated_s: "float" = 120.0, terminated_max: "int" = 500, estimate_idle_w: "float | None" = None, estimate_max_w: "float | None" = None, fake_zones: "list[str] | None" = None, fake_seed: "int" = 0, compat: "list[str] | None" = None, node_name: "str | None" = None) -> Scanner:
         """
         Opens the host whose /proc and /sys are at `procfs` and `sysfs`.
 
         `meters` are tried in their order, `zones` keeps zones of these classes only, `levels`
         are computed (all by default), `top` bounds the rows of each level, `idle` is "ratio" or
         "learned", ended rows stay for `terminated_s` seconds and `terminated_max` of a level.
-        The estimate's watts are per CPU. Fake zones are written "package:0=40W".
+        The estimate's watts are per CPU. Fake zones are written "package:0=40W". With "kepler" in
+        `compat` the page has its families too, labelled with `node_name` (the host's by default).
 
         Raises ValueError for a word that is none, UnsupportedError where no meter works,
         ScanError where `procfs` is no proc file system.
@@ -112,6 +181,17 @@ class Snapshot:
     def busy_ratio(self, /) -> float | None:
         """
         The part of the CPUs' time that was busy, 0 to 1; None for the baseline.
+        """
+    def coarse(self, /, resolution_j: SupportsFloat | SupportsIndex) -> Snapshot:
+        """
+        The same for those who may not read finely: joules rounded down to steps of
+        `resolution_j`, and watts to what such steps give; as it is where that is 0.
+        """
+    def count(self, /, level: str) -> int:
+        """
+        How many workloads a level has.
+
+        Raises ValueError for a level that is not computed.
         """
     def exposition(self, /, openmetrics: bool) -> bytes:
         """
@@ -266,3 +346,76 @@ class Zone:
         """
         The class: "package", "dram", "core", "uncore", "psys", or the sensor's label.
         """
+
+@final
+class ZoneCount:
+    """
+    What one zone has counted since the meter was opened.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def at_ns(self, /) -> int:
+        """
+        When it was read, nanoseconds of CLOCK_MONOTONIC.
+        """
+    @property
+    def gaps(self, /) -> int:
+        """
+        How many times its energy was not known for a while: what lies across one is not known.
+        """
+    @property
+    def index(self, /) -> str:
+        """
+        The socket or die, or the sensor's place.
+        """
+    @property
+    def is_edge(self, /) -> bool:
+        """
+        Whether it was read just as its counter moved.
+        """
+    @property
+    def joules(self, /) -> float:
+        """
+        Joules since the meter was opened; they never fall.
+        """
+    @property
+    def kind(self, /) -> str:
+        """
+        "counter", a "gauge" of power that is added up, or a "model".
+        """
+    @property
+    def path(self, /) -> str:
+        """
+        The directory or file that it is read from.
+        """
+    @property
+    def source(self, /) -> str:
+        """
+        "rapl", "hwmon", "battery", "estimate" or "fake".
+        """
+    @property
+    def spread_ns(self, /) -> int:
+        """
+        How long that took, in nanoseconds.
+        """
+    @property
+    def watts(self, /) -> float | None:
+        """
+        Mean power over the last tenth of a second or more; None where it is not known yet.
+        """
+    @property
+    def zone(self, /) -> str:
+        """
+        The class: "package", "dram", "core", "uncore", "psys", or the sensor's label.
+        """
+
+def thread_cpu_ns(native_id: "int | None" = None) -> int | None:
+    """
+    CPU time of the calling thread in nanoseconds, or of the thread of this process with that native
+    id; None where it has ended.
+    """
+
+def tree_cpu_ns() -> int:
+    """
+    CPU time of this process and all that descend from it, the ended ones included, in nanoseconds.
+    """

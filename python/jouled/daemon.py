@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import faulthandler
+import functools
 import os
 import resource
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 import trio
 
+from jouled import config as config_room
 from jouled import systemd
 from jouled.config import Config
 from jouled.errors import ConfigError, JouledError
 from jouled.feed import Feed
-from jouled.log import log
+from jouled.log import STDERR, log
 from jouled.log import set_up as set_up_log
 from jouled.model import Scanner, Snapshot
 from jouled.sampler import SCAN_THREAD, Sampler, scan_in_thread
-from jouled.web import server
+from jouled.web import counters, sockets
+from jouled.web.sockets import Place
+
+# Clients who come before the first interval, as the one does whose connection started the daemon, wait
+# in the socket's queue and are answered, not sent away. A host whose scans fail is to answer all the same.
+FIRST_CLIENTS_WAIT_S = 2.0
+
+# Reads the settings again, from wherever they came.
+Reload: TypeAlias = Callable[[], Config]
 
 EXIT_OK = 0
 EXIT_CRASH = 1
@@ -30,38 +40,44 @@ EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 
 
-async def run(config: Config, scanner: Scanner, listeners: Sequence[socket.socket]) -> None:
+async def run(config: Config, scanner: Scanner, places: Sequence[Place], reload: Reload | None = None) -> None:
     """The daemon's life: sinks outside, sources inside.
 
     A signal cancels the sources; then the feed closes, and the sinks end on their own, the web room
     last. A source that fails takes the same road, and its error ends the daemon.
     """
-    from jouled.web.app import App
-    from jouled.web.metrics import OwnMetrics
-    from jouled.web.page import Page
+    from jouled.web.room import Room
 
     feed: Feed[Snapshot] = Feed()
     sampler = Sampler(scan_in_thread(scanner), feed, period_s=config.interval_s)
-    metrics = OwnMetrics(sampler, source=scanner.source)
-    sampler.on_snapshot = metrics.observe
-    app = App(Page(feed, metrics.render), sampler)
-    urls = [server.url_of(listener) for listener in listeners]
-    stop = trio.Event()
-
+    open_counters = functools.partial(open_meter, config)
+    room = Room(config, feed, sampler, source=scanner.source, open_meter=open_counters, places=places)
+    sampler.on_snapshot = room.observe
+    stop, has_measured = trio.Event(), trio.Event()
     stopping = trio.CancelScope()
 
+    def apply(new: Config) -> None:
+        set_up_log(new.log.level, new.log.format)
+        sampler.change_period(new.interval_s)
+        room.apply(new)
+
+    settings = Settings(config, reload, apply)
     async with trio.open_nursery() as signals:
         await signals.start(stop_on_signal, stopping)
+        await signals.start(reload_on_signal, settings, stopping)
         async with trio.open_nursery() as sinks:
             try:
                 with stopping:
                     async with trio.open_nursery() as sources:
-                        await sinks.start(server.serve, app, listeners, stop)
                         sinks.start_soon(tell_systemd, feed)
-                        await sources.start(sampler.run)
-                        systemd.notify(READY=1, **systemd.watchdog_fields(config.interval_s))
+                        sources.start_soon(measure, sampler, has_measured)
+                        with trio.move_on_after(FIRST_CLIENTS_WAIT_S):
+                            await has_measured.wait()
+                        await sinks.start(room.serve, stop)
+                        await has_measured.wait()
+                        settings.say_ready()
                         log.info(
-                            " ".join(f"{url}/metrics" for url in urls),
+                            " ".join(place.page_url for place in places),
                             source=scanner.source,
                             interval=f"{config.interval_s:g}s",
                         )
@@ -72,13 +88,19 @@ async def run(config: Config, scanner: Scanner, listeners: Sequence[socket.socke
         signals.cancel_scope.cancel()
 
 
+async def measure(sampler: Sampler, has_measured: trio.Event) -> None:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(sampler.run)
+        has_measured.set()
+
+
 async def stop_on_signal(
     stopping: trio.CancelScope, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """The first signal stops the daemon in order. Further ones change nothing: the order takes two
     seconds at most, and one that is broken off gives nothing back.
     """
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
         async for number in signals:
             if not stopping.cancel_called:
@@ -87,18 +109,81 @@ async def stop_on_signal(
                 stopping.cancel(reason=name)
 
 
+async def reload_on_signal(
+    settings: Settings, stopping: trio.CancelScope, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """One reload after the other; signals that come during one are one more. None once the daemon stops."""
+    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+        task_status.started()
+        async for _ in signals:
+            if not stopping.cancel_called:
+                await settings.load_again(stopping)
+
+
+class Settings:
+    """Those in force, and how they become others while the daemon runs."""
+
+    def __init__(self, config: Config, reload: Reload | None, apply: Callable[[Config], None]) -> None:
+        self.config = config
+        self._reload = reload
+        self._apply = apply
+        self._is_ready = False
+
+    def say_ready(self) -> None:
+        self._is_ready = True
+        systemd.notify(READY=1, **systemd.watchdog_fields(self.config.interval_s))
+
+    async def load_again(self, stopping: trio.CancelScope) -> None:
+        """All of the new settings are checked before any is applied: a mistake in them changes nothing."""
+        if self._reload is None:
+            log.warning("reload: this daemon was given its settings by a program; start it anew with others")
+            return
+        systemd.reloading()
+        try:
+            loaded = await trio.to_thread.run_sync(self._reload, abandon_on_cancel=True)
+        except JouledError as error:
+            log.error(f"reload refused, everything stays as it was: {error}")
+        else:
+            if not stopping.cancel_called:
+                self._take(loaded)
+        if self._is_ready and not stopping.cancel_called:
+            self.say_ready()
+
+    def _take(self, loaded: Config) -> None:
+        changes = config_room.changes(self.config, loaded)
+        self.config = config_room.merged(self.config, loaded)
+        self._apply(self.config)
+        say = log.warning if changes.restart else log.info
+        say(f"reloaded: {what_changed(changes.applied, changes.restart)}")
+
+
+def what_changed(applied: Sequence[str], restart: Sequence[str]) -> str:
+    """`applied interval, log.level; a restart is needed for meters`."""
+    parts = [f"applied {', '.join(applied)}"] if applied else []
+    if restart:
+        parts.append(f"a restart is needed for {', '.join(restart)}")
+    return "; ".join(parts) or "nothing has changed"
+
+
 async def tell_systemd(feed: Feed[Snapshot]) -> None:
     """Only a completed tick pings the watchdog: a daemon that no longer measures is restarted."""
     async for snapshot in feed.subscribe():
         systemd.notify(WATCHDOG=1, STATUS=systemd.status_line(snapshot))
 
 
-def main(config: Config, open_scanner: Callable[[Config], Scanner] | None = None) -> int:
-    """Everything that can be refused is refused before anything starts. Returns the exit code."""
+def main(
+    config: Config, open_scanner: Callable[[Config], Scanner] | None = None, *, reload: Reload | None = None
+) -> int:
+    """Everything that can be refused is refused before anything starts. Returns the exit code.
+
+    `reload` reads the settings again at SIGHUP; what it raises as a JouledError is said, and changes nothing.
+    """
     set_up_log(config.log.level, config.log.format)
+    # A watchdog that ends us says in which line each thread hung.
+    faulthandler.enable(file=STDERR)
     raise_open_files()
     try:
-        start(config, open_scanner or open_host)
+        start(config, open_scanner or open_host, reload)
     except KeyboardInterrupt:  # Ctrl-C before the daemon listens for it
         return EXIT_INTERRUPTED
     except BaseException as error:  # noqa: BLE001  (the last edge: a panic of the extension is one too)
@@ -115,19 +200,18 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def start(config: Config, open_scanner: Callable[[Config], Scanner]) -> None:
+def start(config: Config, open_scanner: Callable[[Config], Scanner], reload: Reload | None) -> None:
     """Opens what the daemon needs, all of it before anything runs; then runs it."""
     with ExitStack() as undo:
-        inherited = systemd.inherited_sockets()
-        for listener in inherited:
-            server.prepare(listener)
-        listeners = inherited or server.bind([listener.address for listener in config.listeners])
-        for listener in listeners:
-            undo.enter_context(listener)
+        # Until the daemon listens for it, and after it has stopped to: a late reload must not end it.
+        undo.callback(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        places = sockets.open_all(config.listeners, systemd.inherited_sockets())
+        for place in places:
+            undo.enter_context(place)
         scanner = open_scanner(config)
         for notice in scanner.notices():
             log.warning(notice)
-        trio.run(run, config, scanner, listeners)
+        trio.run(run, config, scanner, places, reload)
 
 
 def say_why(error: BaseException) -> int:
@@ -163,9 +247,26 @@ def open_host(config: Config) -> Scanner:
             estimate_max_w=config.estimate.max_w,
             fake_zones=list(config.fake.zones),
             fake_seed=config.fake.seed,
+            compat=list(config.compat),
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def open_meter(config: Config) -> counters.Meter:
+    """The counters of this host, for those who ask between two scans."""
+    from jouled._core import Meter
+
+    return Meter(
+        procfs=config.procfs,
+        sysfs=config.sysfs,
+        meters=list(config.meters),
+        zones=list(config.zones),
+        estimate_idle_w=config.estimate.idle_w,
+        estimate_max_w=config.estimate.max_w,
+        fake_zones=list(config.fake.zones),
+        fake_seed=config.fake.seed,
+    )
 
 
 def raise_open_files() -> None:

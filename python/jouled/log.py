@@ -106,7 +106,7 @@ def to_text(_logger: object, _method: str, event: Event) -> str:
 
 
 def _to_journal(_logger: object, _method: str, event: Event) -> str:
-    from systemd import journal
+    from systemd.journal import send
 
     level = event.pop("level", "info")
     fields = {f"JOULED_{key.upper()}": str(value) for key, value in event.items() if key not in {"event", "exception"}}
@@ -114,7 +114,7 @@ def _to_journal(_logger: object, _method: str, event: Event) -> str:
     if "exception" in event:
         message = f"{message}\n{event['exception']}"
     try:
-        journal.send(message, PRIORITY=PRIORITIES.get(level, 6), SYSLOG_IDENTIFIER="jouled", **fields)
+        send(message, PRIORITY=PRIORITIES.get(level, 6), SYSLOG_IDENTIFIER="jouled", **fields)
     except OSError:
         return message  # to standard error: the journal is gone, or takes no lines as long as this one
     raise structlog.DropEvent

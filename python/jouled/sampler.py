@@ -59,6 +59,8 @@ class Sampler:
         self._scan = scan
         self._feed = feed
         self._problems = Once()
+        # The wait for the next tick, once the first interval has been measured.
+        self._pause: trio.CancelScope | None = None
 
     def __repr__(self) -> str:
         return f"<Sampler [{self.ticks_total} ticks, {self.ticks_late_total} late, {self.scan_errors_total} failed]>"
@@ -81,12 +83,29 @@ class Sampler:
         is_started = False
         deadline_s = trio.current_time() + min(FIRST_INTERVAL_S, self.period_s)
         while True:
-            await trio.sleep_until(deadline_s)
+            deadline_s = await self._wait_until(deadline_s)
             await self._tick()
             if not is_started and self._has_interval():
                 is_started = True
                 task_status.started()
             deadline_s = self._next_deadline_s(deadline_s)
+
+    def change_period(self, period_s: float) -> None:
+        """Holds at once: the tick that is waited for now comes a new period after the last one, or
+        immediately where that is past.
+        """
+        if self._pause is not None and not self._pause.cancel_called:
+            self._pause.deadline = max(trio.current_time(), self._pause.deadline - self.period_s + period_s)
+        self.period_s = period_s
+
+    async def _wait_until(self, deadline_s: float) -> float:
+        """The deadline that held in the end: a scope's deadline can be moved while it is waited for."""
+        pause = trio.CancelScope(deadline=deadline_s)
+        self._pause = pause if self._has_interval() else None  # the first interval is short whatever the period
+        with pause:
+            await trio.sleep_forever()
+        self._pause = None
+        return pause.deadline
 
     async def _tick(self) -> None:
         try:

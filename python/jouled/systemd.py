@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections.abc import Mapping
 
 from jouled.errors import ConfigError
@@ -27,10 +28,10 @@ def notify(**fields: str | int) -> None:
     """
     if not os.environ.get("NOTIFY_SOCKET"):
         return
-    from systemd import daemon
+    from systemd.daemon import notify as send
 
     try:
-        daemon.notify("\n".join(f"{name}={value}" for name, value in fields.items()))
+        send("\n".join(f"{name}={value}" for name, value in fields.items()))
     except OSError as error:
         problem = f"notify {os.environ['NOTIFY_SOCKET']}: {error.strerror}; systemd hears nothing of this daemon"
         if problem not in problems:
@@ -38,17 +39,22 @@ def notify(**fields: str | int) -> None:
             logging.getLogger(__name__).warning(problem)
 
 
+def reloading(now_ns: int | None = None) -> None:
+    """Settings are being read again; `READY=1` ends it. Newer systemd asks for the time of this message."""
+    moment_ns = time.monotonic_ns() if now_ns is None else now_ns
+    notify(RELOADING=1, MONOTONIC_USEC=moment_ns // 1000)
+
+
 def watchdog_fields(period_s: float, environ: Mapping[str, str] = os.environ) -> dict[str, int]:
-    """What makes the watchdog longer where the unit's own is too short for this scan period.
+    """The watchdog that holds at this scan period: the unit's own, or three periods if that is longer.
 
     A ping comes only after a completed tick, so a watchdog shorter than a few periods would kill a
     healthy daemon.
     """
     asked_us = environ.get("WATCHDOG_USEC", "")
-    needed_us = int(3 * period_s * 1_000_000)
-    if not asked_us.isdigit() or int(asked_us) >= needed_us:
+    if not asked_us.isascii() or not asked_us.isdigit():
         return {}
-    return {"WATCHDOG_USEC": needed_us}
+    return {"WATCHDOG_USEC": max(int(asked_us), int(3 * period_s * 1_000_000))}
 
 
 def status_line(snapshot: Snapshot) -> str:

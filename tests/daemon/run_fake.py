@@ -29,9 +29,14 @@ class HangingScanner(FakeScanner):
 
 
 def main(series: int, listen: str, *more: str) -> int:
-    settings = config.load(None, {"listen": (listen,), "interval": "200ms", "log.format": "text"})
+    path = os.environ.get("SETTINGS")
+    flags = {"listen": (listen,), "interval": None if path else "200ms", "log.format": "text"}
     hangs_at = int(os.environ.get("SCAN_HANGS_AT", "0"))
-    return daemon.main(settings, lambda _: HangingScanner(series=series, notices=more, hangs_at=hangs_at))
+    return daemon.main(
+        config.load(path, flags),
+        lambda _: HangingScanner(series=series, notices=more, hangs_at=hangs_at),
+        reload=(lambda: config.load(path, flags)) if path else None,
+    )
 
 
 if __name__ == "__main__":

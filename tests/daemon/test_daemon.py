@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -41,7 +41,7 @@ def test_when_it_says_where_to_look_the_page_and_the_probes_are_ready() -> None:
         assert fake.rest() == "jouled: stopping (signal=SIGTERM)\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_each_stop_signal_ends_it_in_order(number: signal.Signals) -> None:
     with running_fake() as fake:
         assert fake.stop(number) < 1
@@ -99,6 +99,121 @@ def test_systemd_hears_ready_status_and_stopping_in_order(tmp_path: Path) -> Non
     pings = [message for message in messages if message.startswith("WATCHDOG=1\nSTATUS=package 12.5 W; ")]
     assert 0 < ready <= 2  # after the baseline and, at most, the first interval
     assert len(pings) >= 2
+
+
+class Listening:
+    """What a daemon tells systemd, message by message."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(path))
+        self.socket.settimeout(20)
+
+    def wait_for(self, *beginnings: str) -> list[str]:
+        """The next messages that begin so, in this order; whatever comes between is skipped."""
+        found: list[str] = []
+        while len(found) < len(beginnings):
+            message = self.socket.recv(4096).decode()
+            if message.startswith(beginnings[len(found)]):
+                found.append(message)
+        return found
+
+    def waiting(self) -> list[str]:
+        """Those that have come and were not looked at. The last thing to ask."""
+        found: list[str] = []
+        self.socket.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                found.append(self.socket.recv(4096).decode())
+        return found
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Iterator[Listening]:
+    listening = Listening(tmp_path / "notify")
+    with listening.socket:
+        yield listening
+
+
+@contextmanager
+def reloadable(tmp_path: Path, told: Listening, text: str) -> Iterator[tuple[Running, Path]]:
+    path = tmp_path / "jouled.toml"
+    path.write_text(text)
+    with running_fake(NOTIFY_SOCKET=str(told.path), WATCHDOG_USEC="1000000", SETTINGS=str(path)) as fake:
+        told.wait_for("READY=1")
+        yield fake, path
+
+
+def test_a_reload_applies_what_it_can_and_names_what_needs_a_restart(tmp_path: Path, told: Listening) -> None:
+    with reloadable(tmp_path, told, 'interval = "100ms"') as (fake, path):
+        path.write_text('interval = "500ms"\ntop = 3\n[log]\nlevel = "debug"\n')
+        fake.process.send_signal(signal.SIGHUP)
+        reloading, ready = told.wait_for("RELOADING=1\nMONOTONIC_USEC=", "READY=1\n")
+        sent_s = int(reloading.rpartition("=")[2]) / 1e6
+        assert time.monotonic() - 20 < sent_s <= time.monotonic()
+        assert ready == "READY=1\nWATCHDOG_USEC=1500000"  # longer, as the interval is
+        fake.process.send_signal(signal.SIGHUP)
+        told.wait_for("RELOADING=1", "READY=1")
+        fake.stop()
+        said = fake.rest().splitlines()
+    assert len(said) == 3
+    assert said[0].startswith("jouled: warning: reloaded: applied ")
+    assert {"interval", "log.level"} <= set(said[0].partition(";")[0].replace(",", "").split())
+    assert said[0].endswith("; a restart is needed for top")
+    assert said[1] == "jouled: warning: reloaded: a restart is needed for top"  # still
+
+
+def test_a_mistake_in_the_file_changes_nothing_at_reload(tmp_path: Path, told: Listening) -> None:
+    with reloadable(tmp_path, told, 'interval = "100ms"') as (fake, path):
+        path.write_text('interval = "200ms"\ntpo = 3\n')
+        fake.process.send_signal(signal.SIGHUP)
+        assert told.wait_for("RELOADING=1", "READY=1")[1] == "READY=1\nWATCHDOG_USEC=1000000"
+        told.wait_for("WATCHDOG=1", "WATCHDOG=1")
+        fake.stop()
+        (refusal, _) = fake.rest().splitlines()
+    assert refusal.startswith(f"jouled: error: reload refused, everything stays as it was: {path}:2: tpo: unknown key")
+    assert refusal.endswith("; did you mean top?")
+
+
+def test_a_reload_of_the_same_file_says_so(tmp_path: Path, told: Listening) -> None:
+    with reloadable(tmp_path, told, 'interval = "100ms"') as (fake, _):
+        fake.process.send_signal(signal.SIGHUP)
+        told.wait_for("RELOADING=1", "READY=1")
+        fake.stop()
+        assert fake.rest().startswith("jouled: reloaded: nothing has changed\n")
+
+
+def test_hang_up_does_not_end_a_daemon_that_has_nothing_to_load() -> None:
+    with running_fake() as fake:
+        fake.process.send_signal(signal.SIGHUP)
+        assert fake.process.stderr is not None
+        said = fake.process.stderr.readline()
+        assert said.startswith("jouled: warning: reload: this daemon was given its settings by a program; ")
+        assert fake.get("/livez") == b"alive\n"
+        fake.stop()
+
+
+def test_a_scan_that_hangs_ends_the_pings_though_clients_are_answered(told: Listening) -> None:
+    with running_fake(NOTIFY_SOCKET=str(told.path), SCAN_HANGS_AT="3") as fake:
+        told.wait_for("READY=1")
+        time.sleep(1)  # several periods
+        assert len(told.waiting()) <= 2  # sent before the scan that hangs
+        assert fake.get("/livez") == b"alive\n"
+        time.sleep(1)
+        assert told.waiting() == []
+        fake.stop()
+
+
+def test_a_watchdog_that_aborts_it_learns_where_it_hung() -> None:
+    with running_fake(SCAN_HANGS_AT="3") as fake:
+        time.sleep(0.5)
+        fake.process.send_signal(signal.SIGABRT)
+        assert fake.process.wait(timeout=20) == -signal.SIGABRT
+        said = fake.rest()
+        assert "Fatal Python error: Aborted" in said
+        assert "run_fake.py" in said
+        assert "in tick" in said
 
 
 def test_systemd_sockets_are_used_instead_of_listen() -> None:

@@ -64,11 +64,9 @@ def test_auto_is_text_unless_stderr_is_the_journal(
 
 
 def test_the_journal_gets_priority_and_fields(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from systemd import journal
-
     sent: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setattr(log_module, "JOURNAL", tmp_path)
-    monkeypatch.setattr(journal, "send", lambda message, **fields: sent.append((message, fields)))
+    monkeypatch.setattr("systemd.journal.send", lambda message, **fields: sent.append((message, fields)))
     stat = os.fstat(sys.stderr.fileno())
     monkeypatch.setenv("JOURNAL_STREAM", f"{stat.st_dev}:{stat.st_ino}")
     set_up("info", "auto")
@@ -88,13 +86,11 @@ def test_without_a_journal_nothing_is_lost(
 def test_a_journal_that_is_gone_leaves_standard_error(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from systemd import journal
-
     def refuse(*_: object, **__: object) -> None:
         raise ConnectionRefusedError
 
     monkeypatch.setattr(log_module, "JOURNAL", tmp_path)
-    monkeypatch.setattr(journal, "send", refuse)
+    monkeypatch.setattr("systemd.journal.send", refuse)
     set_up("info", "journal")
     log.info("here")
     assert capfd.readouterr().err == "here\n"

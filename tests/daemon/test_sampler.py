@@ -128,6 +128,42 @@ async def test_it_is_fresh_for_three_periods_after_a_tick(nursery: trio.Nursery,
     nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize(
+    ("changed_at_s", "period_s", "starts_s"),
+    [
+        (3.0, 2.0, [0.0, 0.5, 3.0, 5.0, 7.0]),  # two seconds after the last tick is past: at once
+        (1.0, 2.0, [0.0, 0.5, 2.5, 4.5, 6.5]),
+        (3.0, 7.0, [0.0, 0.5, 7.5]),
+        (0.25, 1.0, [0.0, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5]),  # the first interval stays short
+    ],
+)
+async def test_a_changed_period_counts_from_the_last_tick(
+    changed_at_s: float, period_s: float, starts_s: list[float], nursery: trio.Nursery, autojump_clock: Clock
+) -> None:
+    start_s = trio.current_time()
+    scan = TimedScan(FakeScanner())
+    sampler = Sampler(scan, Feed(), period_s=5.0)
+    nursery.start_soon(sampler.run)
+    await trio.sleep(changed_at_s)
+    sampler.change_period(period_s)
+    await trio.sleep(7.75 - changed_at_s)
+    assert since(start_s, scan.starts_s) == starts_s
+    assert (sampler.period_s, sampler.ticks_late_total) == (period_s, 0)
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_period_changed_during_a_scan_holds_from_its_end(nursery: trio.Nursery, autojump_clock: Clock) -> None:
+    start_s = trio.current_time()
+    scan = TimedScan(FakeScanner(), [0, 0, 1.0])
+    sampler = Sampler(scan, Feed(), period_s=4.0)
+    nursery.start_soon(sampler.run)
+    await trio.sleep(5.0)  # the scan of 4.5 is under way
+    sampler.change_period(2.0)
+    await trio.sleep(4.0)
+    assert since(start_s, scan.starts_s) == [0.0, 0.5, 4.5, 6.5, 8.5]
+    nursery.cancel_scope.cancel()
+
+
 async def test_a_scan_in_a_thread_is_left_behind_when_cancelled() -> None:
     class SlowScanner(FakeScanner):
         def tick(self) -> FakeSnapshot:

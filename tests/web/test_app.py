@@ -1,20 +1,27 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Mapping
+import re
 from typing import Any, NamedTuple
 
 import pytest
 import trio
 
 from fakes import FakeSnapshot
+from jouled.config import Access, Limits, Listener
 from jouled.feed import Feed
 from jouled.model import Snapshot
-from jouled.sampler import Sampler
+from jouled.rows import Host
 from jouled.web import app as app_module
-from jouled.web.app import App, Message
+from jouled.web.api import Api
+from jouled.web.app import App
+from jouled.web.counters import Counters
 from jouled.web.negotiate import Form
 from jouled.web.page import Page
+from jouled.web.prepared import Prepared
+from jouled.web.request import Message
+from jouled.web.response import CHUNK_BYTES
+from serving import FakeMeter, peer_of, sampler_of
 
 
 class Answer(NamedTuple):
@@ -29,15 +36,30 @@ class Room:
 
     def __init__(self) -> None:
         self.feed: Feed[Snapshot] = Feed()
-        self.sampler = Sampler(self._no_scan, self.feed, period_s=1.0)
-        self.app = App(Page(self.feed, lambda form, _: b"own 1\n" if form is Form.TEXT else b"# EOF\n"), self.sampler)
-
-    async def _no_scan(self) -> Snapshot:
-        return FakeSnapshot()
+        self.sampler = sampler_of(self.feed)
+        self.meter = FakeMeter()
+        self.peer = peer_of()
+        access = Access()
+        prepared = Prepared(self.feed, access, interval_s=1.0)
+        counters = Counters(lambda: self.meter, self.feed, access)
+        api = Api(prepared, counters, Host("1.2.3", "box", "fake"))
+        page = Page(prepared, lambda form, _: b"own 1\n" if form is Form.TEXT else b"# EOF\n")
+        self.app = App(page, api, self.feed, self.sampler)
 
     def tick(self, snapshot: Snapshot) -> None:
         self.sampler.completed_at_s = trio.current_time()
         self.feed.publish(snapshot)
+
+    def scope(self, path: str, method: str = "GET", **headers: str) -> dict[str, Any]:
+        path, _, query = path.partition("?")
+        return {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+            "state": {"peer": self.peer},
+        }
 
     async def ask(self, path: str, method: str = "GET", **headers: str) -> Answer:
         sent: list[Message] = []
@@ -45,9 +67,7 @@ class Room:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-        scope: dict[str, Any] = {"type": "http", "method": method, "path": path, "headers": raw}
-        await self.app(scope, no_receive, send)
+        await self.app(self.scope(path, method, **headers), no_receive, send)
         start, *rest = sent
         body = b"".join(message["body"] for message in rest)
         assert [message["more_body"] for message in rest] == [True] * (len(rest) - 1) + [False]
@@ -66,8 +86,9 @@ def room() -> Room:
 async def test_home_links_to_what_there_is(room: Room) -> None:
     answer = await room.ask("/")
     assert (answer.status, answer.headers[b"content-type"]) == (200, b"text/html; charset=utf-8")
-    for path in ("/metrics", "/livez", "/readyz"):
-        assert f'href="{path}"'.encode() in answer.body
+    routes = set(room.app._routes) - {"/"}
+    linked = re.findall(rb'href="([^"?]*)', answer.body)
+    assert {path.decode() for path in linked} == routes
 
 
 async def test_metrics_in_both_forms_and_compressed(room: Room) -> None:
@@ -90,7 +111,7 @@ async def test_a_large_page_goes_out_in_pieces(room: Room) -> None:
     room.tick(FakeSnapshot(series=5000))
     answer = await room.ask("/metrics")
     assert int(answer.headers[b"content-length"]) == len(answer.body)
-    assert answer.chunks == -(-(len(answer.body) - len(b"own 1\n")) // app_module.CHUNK_BYTES) + 1
+    assert answer.chunks == -(-(len(answer.body) - len(b"own 1\n")) // CHUNK_BYTES) + 1
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/livez", "/readyz"])
@@ -137,18 +158,65 @@ async def test_only_reading_is_allowed(room: Room, method: str) -> None:
     assert (answer.status, answer.headers[b"allow"]) == (405, b"GET, HEAD")
 
 
+async def never(_: Message) -> None:
+    await trio.sleep_forever()
+
+
 async def test_too_many_responses_at_once_are_refused(room: Room, nursery: trio.Nursery) -> None:
     room.tick(FakeSnapshot())
-
-    async def never(_: Message) -> None:
-        await trio.sleep_forever()
-
-    scope: Mapping[str, Any] = {"type": "http", "method": "GET", "path": "/livez", "headers": []}
     for _ in range(app_module.RESPONSES_MAX):
-        nursery.start_soon(room.app, dict(scope), no_receive, never)
+        nursery.start_soon(room.app, room.scope("/livez"), no_receive, never)
     await trio.testing.wait_all_tasks_blocked()
     assert (await room.ask("/livez")).status == 503
     nursery.cancel_scope.cancel()
+
+
+async def test_where_a_client_that_does_not_read_gives_way_nobody_is_refused(room: Room, nursery: trio.Nursery) -> None:
+    room.tick(FakeSnapshot())
+    asked: list[None] = []
+
+    def make_room() -> bool:
+        asked.append(None)
+        return True
+
+    room.peer.make_room = make_room
+    for _ in range(app_module.RESPONSES_MAX):
+        nursery.start_soon(room.app, room.scope("/livez"), no_receive, never)
+    await trio.testing.wait_all_tasks_blocked()
+    assert asked == []
+    assert (await room.ask("/livez")).status == 200
+    assert asked == [None]
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "words"),
+    [
+        ({"content_length": "100"}, 405, "only GET and HEAD"),
+        ({"content_length": "101"}, 413, "a body of 101 bytes is too large; at most 100"),
+        ({"x": "y" * 1024}, 431, "the request's head is too large; at most 1024 bytes"),
+        ({"transfer_encoding": "chunked"}, 411, "a body of unknown length is not taken; give Content-Length"),
+    ],
+)
+async def test_the_limit_of_the_listener_decides_about_bodies(
+    room: Room, headers: dict[str, str], status: int, words: str
+) -> None:
+    room.peer = peer_of(Listener("127.0.0.1:0", limits=Limits(body_bytes=100, head_bytes=1024)))
+    answer = await room.ask("/livez", "POST", **headers)
+    assert (answer.status, answer.body.decode()) == (status, f"{words}\n")
+
+
+async def test_what_was_answered_is_counted_by_routes_that_exist(room: Room) -> None:
+    room.tick(FakeSnapshot())
+    for path in ("/metrics", "/metrics", "/a", "/b", "/api/v1/zones?x=1"):
+        await room.ask(path)
+    await room.ask("/livez", "POST")
+    assert room.app.requests == {
+        ("/metrics", 200): 2,
+        ("other", 404): 2,
+        ("/api/v1/zones", 400): 1,
+        ("/livez", 405): 1,
+    }
 
 
 async def test_websockets_are_closed(room: Room) -> None:

@@ -12,9 +12,10 @@ from typing import Any, Self
 import pytest
 import trio
 
-from jouled.web import connections, server
-from jouled.web.app import Receive, Scope, Send
+from jouled.config import Limits, Listener
 from jouled.web.connections import Connections
+from jouled.web.request import Receive, Scope, Send
+from serving import FREE, listening, policy_of, port_of
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 WEBSOCKET = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
@@ -41,15 +42,15 @@ async def hello(scope: Scope, _receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def serving(limit: int = 50) -> AsyncIterator[tuple[int, Connections]]:
-    (listener,) = server.bind(["127.0.0.1:0"])
-    room = Connections(hello, limit=limit)
-    async with trio.open_nursery() as nursery:
-        accepted = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
-        nursery.start_soon(room.accept_from, accepted, nursery)
-        yield listener.getsockname()[1], room
-        room.cut()
-        nursery.cancel_scope.cancel()
+async def serving(**limits: Any) -> AsyncIterator[tuple[int, Connections]]:
+    with listening(Listener(FREE, limits=Limits(**{"connections": 50, **limits}))) as (place,):
+        room = Connections(hello, policy_of(place.listener))
+        async with trio.open_nursery() as nursery:
+            accepted = trio.SocketListener(trio.socket.from_stdlib_socket(place.socket))
+            nursery.start_soon(room.accept_from, accepted, nursery)
+            yield port_of(place), room
+            room.cut()
+            nursery.cancel_scope.cancel()
 
 
 async def ask(port: int, request: bytes, *, receive_bytes: int | None = None) -> trio.SocketStream:
@@ -135,16 +136,20 @@ async def test_a_body_in_many_pieces_does_not_keep_the_connection(path: bytes) -
         await until(lambda: len(room._open) == 0)
 
 
-async def test_a_client_that_stops_reading_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "SEND_S", 0.2)
-    async with serving() as (port, room), await ask(port, GET.replace(b"/", b"/big", 1), receive_bytes=4096):
+async def test_a_client_that_stops_reading_is_cut_off() -> None:
+    async with (
+        serving(send_s=0.2) as (port, room),
+        await ask(port, GET.replace(b"/", b"/big", 1), receive_bytes=4096),
+    ):
         await until(lambda: len(room._open) == 1)
         await until(lambda: len(room._open) == 0)
 
 
-async def test_a_client_that_reads_by_drops_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "REQUEST_S", 0.5)
-    async with serving() as (port, room), await ask(port, GET.replace(b"/", b"/big", 1), receive_bytes=4096) as client:
+async def test_a_client_that_reads_by_drops_is_cut_off() -> None:
+    async with (
+        serving(request_s=0.5) as (port, room),
+        await ask(port, GET.replace(b"/", b"/big", 1), receive_bytes=4096) as client,
+    ):
         await until(lambda: len(room._open) == 1)
         start_s = trio.current_time()
         with suppress(trio.BrokenResourceError):
@@ -156,7 +161,7 @@ async def test_a_client_that_reads_by_drops_is_cut_off(monkeypatch: pytest.Monke
 
 async def test_connections_that_say_nothing_do_not_keep_a_scraper_out() -> None:
     with ExitStack() as clients:
-        async with serving(limit=5) as (port, room):
+        async with serving(connections=5) as (port, room):
             silent = [clients.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(20)]
             await until(lambda: len(room._open) == 5)
             assert await first_line(port, GET) == b"HTTP/1.1 200"
@@ -166,7 +171,7 @@ async def test_connections_that_say_nothing_do_not_keep_a_scraper_out() -> None:
 
 
 async def test_a_connection_that_was_used_goes_last() -> None:
-    async with serving(limit=2) as (port, room):
+    async with serving(connections=2) as (port, room):
         used = await ask(port, b"")
         await until(lambda: len(room._open) == 1)
         silent = await ask(port, b"")
@@ -181,6 +186,42 @@ async def test_a_connection_that_was_used_goes_last() -> None:
         await read_until(used, b"hello")
         await used.aclose()
         await silent.aclose()
+
+
+async def test_clients_that_never_read_do_not_keep_a_scraper_out() -> None:
+    async with serving(connections=5) as (port, room), trio.open_nursery() as nursery:
+        clients = [await ask(port, GET.replace(b"/", b"/big", 1), receive_bytes=4096) for _ in range(5)]
+        await until(lambda: sum(connection.is_busy for connection in room._open) == 5)
+        await until(lambda: all(connection.waits_since_s is not None for connection in room._open))
+        for _ in range(3):
+            assert await first_line(port, GET) == b"HTTP/1.1 200"
+        for client in clients:
+            nursery.start_soon(client.aclose)
+
+
+@pytest.mark.parametrize(("limit", "sent"), [("idle_s", b""), ("request_s", b"GET / HT")])
+async def test_silence_and_half_a_request_end_in_their_time(limit: str, sent: bytes) -> None:
+    async with serving(**{limit: 0.2}) as (port, room), await ask(port, sent) as client:
+        await until(lambda: len(room._open) == 1)
+        with trio.fail_after(5):
+            assert await client.receive_some(1) == b""
+        await until(lambda: len(room._open) == 0)
+
+
+async def test_a_connection_is_kept_for_longer_than_one_request_may_take() -> None:
+    async with serving(request_s=0.3) as (port, _), await ask(port, b"") as client:
+        for _ in range(4):
+            await trio.sleep(0.15)
+            await client.send_all(GET)
+            await read_until(client, b"hello")
+
+
+async def test_the_limits_of_new_settings_are_those_of_new_connections() -> None:
+    head = b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 500 + b"\r\n"
+    async with serving() as (port, room):
+        assert await first_line(port, head) == b"HTTP/1.1 400"  # no host
+        room.configure(policy_of(Listener(FREE, limits=Limits(head_bytes=1024))))
+        assert await first_line(port, head) == b"HTTP/1.1 431"
 
 
 class FullListener:
@@ -209,7 +250,7 @@ async def test_without_descriptors_it_waits_and_says_so_once(
     nursery: trio.Nursery, lines: list[Any], autojump_clock: trio.testing.MockClock
 ) -> None:
     listener: Any = FullListener([errno.EMFILE] * 20)
-    nursery.start_soon(Connections(hello, limit=5).accept_from, listener, nursery)
+    nursery.start_soon(Connections(hello, policy_of()).accept_from, listener, nursery)
     await trio.sleep(5)
     assert listener.accepts == 21
     assert [line["event"] for line in lines] == [

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, closing
 from typing import Any
 
-import pytest
 import trio
 
-from jouled.errors import ConfigError
+from jouled.config import Access
 from jouled.web import server
-from jouled.web.app import Receive, Scope, Send
+from jouled.web.request import Receive, Scope, Send
+from jouled.web.server import Server
+from serving import listening, port_of
 
 
 def connect(port: int, receive_bytes: int | None = None) -> socket.socket:
@@ -26,13 +26,12 @@ def connect(port: int, receive_bytes: int | None = None) -> socket.socket:
 @asynccontextmanager
 async def serving(app: Any) -> AsyncIterator[tuple[int, trio.Event]]:
     """The server on a free port; it must end on its own once `stop` is set."""
-    (listener,) = server.bind(["127.0.0.1:0"])
-    port = listener.getsockname()[1]
     stop = trio.Event()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(server.serve, app, [listener], stop)
-        yield port, stop
-        stop.set()
+    with listening() as places:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(Server(app, places, Access()).serve, stop)
+            yield port_of(places[0]), stop
+            stop.set()
 
 
 async def big(scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,15 +97,14 @@ async def test_clients_that_stop_reading_are_cut_when_the_grace_is_over(lines: l
 
 
 async def test_clients_that_stop_reading_are_cut_when_the_server_is_cancelled() -> None:
-    (listener,) = server.bind(["127.0.0.1:0"])
-    port = listener.getsockname()[1]
     async with trio.open_nursery() as nursery:
-        await nursery.start(server.serve, big, [listener], trio.Event())
-        client = connect(port, receive_bytes=4096)
-        client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-        await trio.sleep(0.3)
-        start_s = trio.current_time()
-        nursery.cancel_scope.cancel()
+        with listening() as places:
+            await nursery.start(Server(big, places, Access()).serve, trio.Event())
+            client = connect(port_of(places[0]), receive_bytes=4096)
+            client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            await trio.sleep(0.3)
+            start_s = trio.current_time()
+            nursery.cancel_scope.cancel()
     client.close()
     assert trio.current_time() - start_s < server.GRACE_S + 0.5
 
@@ -117,70 +115,3 @@ async def test_a_head_without_end_is_refused() -> None:
             client.sendall(b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 4000)
             answer = await trio.to_thread.run_sync(client.recv, 4096)
     assert answer.startswith(b"HTTP/1.1 431")
-
-
-def test_a_port_given_twice_is_not_blamed_on_others() -> None:
-    (probe,) = server.bind(["0.0.0.0:0"])
-    port = probe.getsockname()[1]
-    probe.close()
-    with pytest.raises(
-        ConfigError, match=r"Address already in use; another --listen has it already; \[::\] takes IPv4"
-    ):
-        server.bind([f"0.0.0.0:{port}", f"[::]:{port}"])
-
-
-def test_an_address_of_a_name_that_this_host_does_not_have_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))
-    elsewhere = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 0))
-    unknown = (socket.AF_APPLETALK, socket.SOCK_STREAM, 6, "", ("::1", 0))
-    found = [unknown, elsewhere, here]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    (listener,) = server.bind(["localhost:0"])
-    with closing(listener):
-        assert listener.getsockname()[0] == "127.0.0.1"
-    found.remove(here)
-    with pytest.raises(ConfigError, match=r"^listen on localhost:0: Cannot assign requested address; no interface"):
-        server.bind(["localhost:0"])
-
-
-def test_a_port_in_use_names_the_address_and_the_fix() -> None:
-    (first,) = server.bind(["127.0.0.1:0"])
-    with closing(first):
-        address = f"127.0.0.1:{first.getsockname()[1]}"
-        with pytest.raises(ConfigError, match=rf"^listen on {address}: Address already in use; another program"):
-            server.bind([address])
-
-
-def test_when_one_address_fails_the_others_are_given_back() -> None:
-    (probe,) = server.bind(["127.0.0.1:0"])
-    free = f"127.0.0.1:{probe.getsockname()[1]}"
-    probe.close()
-    with pytest.raises(ConfigError, match=r"192\.0\.2\.1:9917: .*no interface of this host has this address"):
-        server.bind([free, "192.0.2.1:9917"])
-    (again,) = server.bind([free])
-    again.close()
-
-
-@pytest.mark.parametrize("name", ["no-such-host.invalid", ".", "a..b", "a" * 70, "\udcff"])
-def test_a_name_that_does_not_resolve(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^listen on {re.escape(name)}:9917: .*; give an address of this host"):
-        server.bind([f"{name}:9917"])
-
-
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [("127.0.0.1:0", "http://127.0.0.1:"), ("0.0.0.0:0", "http://127.0.0.1:"), ("[::1]:0", "http://[::1]:")],
-)
-def test_urls_are_for_a_browser(address: str, shown: str) -> None:
-    (listener,) = server.bind([address])
-    with closing(listener):
-        assert server.url_of(listener).startswith(shown)
-
-
-def test_accepted_connections_inherit_the_limits() -> None:
-    (listener,) = server.bind(["127.0.0.1:0"])
-    with closing(listener), closing(connect(listener.getsockname()[1])):
-        accepted, _ = listener.accept()
-        with closing(accepted):
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == server.USER_TIMEOUT_MS
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1

@@ -6,9 +6,10 @@ import importlib
 import os
 import signal
 import sys
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from jouled.errors import JouledError, one_line
 
@@ -29,6 +30,28 @@ VERBS = {
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_NOT_RUNNING = 3
+# All of them, in one place: the help shows them, the manual page is tested against them.
+EXITS = {
+    EXIT_OK: "done",
+    EXIT_FAILED: "it failed, or what was looked at is not well",
+    EXIT_USAGE: "it was asked for in a wrong way",
+    EXIT_NOT_RUNNING: "status: no daemon runs",
+    128 + signal.SIGINT: "interrupted",
+    128 + signal.SIGPIPE: "nobody reads its output any more",
+}
+
+EPILOG = f"""\b
+Exit codes: {"; ".join(f"{code} {meaning}" for code, meaning in EXITS.items() if code < 3)};
+{"; ".join(f"{code} {meaning}" for code, meaning in EXITS.items() if code >= 3)}.
+`measure` exits as the command that it measured.
+
+\b
+Examples:
+  joulectl top                     where the watts go, live
+  joulectl measure -- make -j8     what a command costs
+  joulectl --url http://host:9917 status
+"""
 
 
 class Options(NamedTuple):
@@ -51,6 +74,35 @@ class Verbs(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101  (each module's own promise)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in VERBS and not ctx.resilient_parsing:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(VERBS)}"
+            raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            # Here and not at the interpreter's end, where a reader that has gone would be a traceback.
+            sys.stdout.flush()
+        except BrokenPipeError as error:  # `joulectl zones | head`; click would make a failure of it
+            # What is left in the buffer has nowhere to go, and must not be tried again at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(128 + signal.SIGPIPE) from error
+        return result
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The verbs from the table: click would import every module for its help."""
+        verbs = [
+            CompletionItem(name, help=summary) for name, (_, summary) in VERBS.items() if name.startswith(incomplete)
+        ]
+        return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in VERBS.items()])
@@ -64,7 +116,12 @@ def print_version(context: click.Context, _: click.Parameter, is_asked: bool) ->
         context.exit()
 
 
-@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+    no_args_is_help=False,
+)
 @click.option(
     "--version",
     is_flag=True,
@@ -82,21 +139,17 @@ def command(context: click.Context, url: str | None, root: str | None) -> None:
 
 
 def main() -> None:
-    """One clear line for whatever the user can mend; never a traceback for it.
-
-    Exit codes: 0 done, 1 it failed, 2 it was asked for in a wrong way, 130 interrupted.
-    """
+    """One clear line for whatever the user can mend; never a traceback for it. Exits with one of `EXITS`."""
     try:
         result = command.main(prog_name="joulectl", standalone_mode=False)
     except click.ClickException as error:
-        fail(f"{error.format_message()} See joulectl --help.", EXIT_USAGE)
+        context = getattr(error, "ctx", None)
+        said = error.format_message().rstrip(".")
+        fail(f"{said}; see {context.command_path if context else 'joulectl'} --help", EXIT_USAGE)
     except JouledError as error:
         fail(str(error), EXIT_FAILED)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(128 + signal.SIGINT)
-    except BrokenPipeError:  # `joulectl zones | head`
-        sys.stderr.close()
-        sys.exit(128 + signal.SIGPIPE)
     sys.exit(result if isinstance(result, int) else EXIT_OK)
 
 

@@ -1,26 +1,29 @@
-"""The scrape room: four routes over prepared bytes, in plain ASGI, so that measuring needs no framework."""
+"""The application: who may ask what; routes over prepared bytes, in plain ASGI, so that measuring needs no framework."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from typing import Any, NamedTuple, TypeAlias
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 
 import trio
 
+from jouled.feed import Feed
+from jouled.model import Snapshot
 from jouled.sampler import Sampler
-from jouled.web.negotiate import form_of, takes_gzip
-from jouled.web.page import Body, Page
+from jouled.web.api import Api
+from jouled.web.negotiate import form_of
+from jouled.web.page import Page
+from jouled.web.prepared import Body
+from jouled.web.request import Receive, RefusedError, Request, Scope, Send
+from jouled.web.response import Response, plain, refusal, send_response
+from jouled.web.stream import EventStream, open_stream
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Message: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
-Send: TypeAlias = Callable[[Message], Awaitable[None]]
-
-# What is copied for one client at a time; a client that stops reading holds this much, not a page. In
-# pieces of half the size a page costs half as much CPU time again.
-CHUNK_BYTES = 128 * 1024
-# Responses in progress, far above any number of scrapers that makes sense.
+# Answers in progress, far above any number of scrapers that makes sense.
 RESPONSES_MAX = 64
+API = "/api/"
+# Whoever looks after the host must learn whether the daemon lives without having a secret.
+OPEN_TO_ALL = frozenset({"/livez"})
 
 HOME = b"""<!doctype html>
 <html lang="en">
@@ -30,73 +33,118 @@ HOME = b"""<!doctype html>
 <p>Where the joules of this host go.</p>
 <ul>
 <li><a href="/metrics">/metrics</a>: watts and joules, for Prometheus and OpenMetrics</li>
+<li><a href="/api/v1/snapshot?limit=20">/api/v1/snapshot?level=&amp;sort=&amp;limit=</a>: the host after the last interval, as JSON</li>
+<li><a href="/api/v1/workloads?level=unit&amp;limit=20">/api/v1/workloads?level=&amp;sort=&amp;limit=</a>: one level of it</li>
+<li><a href="/api/v1/zones">/api/v1/zones</a>: its zones; <a href="/api/v1/zones?now=1">?now=1</a>: their counters, read now</li>
+<li><a href="/api/v1/stream?limit=20">/api/v1/stream?level=&amp;sort=&amp;limit=&amp;interval=</a>: each new snapshot as a server-sent event</li>
 <li><a href="/livez">/livez</a>: the daemon answers</li>
 <li><a href="/readyz">/readyz</a>: the numbers are fresh</li>
 </ul>
 </html>
 """
 
-
-class Response(NamedTuple):
-    """A whole answer, before anything of it is sent."""
-
-    status: int
-    content_type: str
-    body: Body
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
-def plain(status: int, text: str, *headers: tuple[bytes, bytes]) -> Response:
-    return Response(status, "text/plain; charset=utf-8", Body((f"{text}\n".encode(),), is_gzip=False), headers)
+Answer: TypeAlias = Response | EventStream
+Route: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
 
 class App:
-    """The ASGI application."""
+    """The ASGI application. `requests` counts what was answered, by route and status."""
 
-    def __init__(self, page: Page, sampler: Sampler) -> None:
+    def __init__(self, page: Page, api: Api, feed: Feed[Snapshot], sampler: Sampler) -> None:
+        self.requests: Counter[tuple[str, int]] = Counter()
         self._page = page
+        self._api = api
+        self._feed = feed
         self._sampler = sampler
         self._responses = 0
+        self._routes: Mapping[str, Route] = {
+            "/": self._home,
+            "/metrics": self._metrics,
+            "/livez": self._livez,
+            "/readyz": self._readyz,
+            "/api/v1/snapshot": api.snapshot,
+            "/api/v1/zones": api.zones,
+            "/api/v1/workloads": api.workloads,
+            "/api/v1/stream": self._stream,
+        }
 
-    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._http(scope, send)
+            await self._http(Request(scope), receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
 
-    async def _http(self, scope: Scope, send: Send) -> None:
-        if self._responses >= RESPONSES_MAX:
-            await _send(plain(503, "too many requests at once; scrape less often", (b"retry-after", b"5")), scope, send)
+    async def _http(self, request: Request, receive: Receive, send: Send) -> None:
+        answer: Answer
+        # A client that does not read its answer must not keep those of others.
+        if self._responses >= RESPONSES_MAX and not request.peer.make_room():
+            answer = plain(503, "too many requests at once; scrape less often", (b"retry-after", b"5"))
+            await self._finish(request, answer, receive, send)
             return
         self._responses += 1
         try:
-            await _send(await self._respond(scope), scope, send)
+            answer = await self._answer(request)
+            if isinstance(answer, Response):
+                await self._finish(request, answer, receive, send)
         finally:
             self._responses -= 1
+        if isinstance(answer, EventStream):
+            await self._finish(request, answer, receive, send)
 
-    async def _respond(self, scope: Scope) -> Response:
-        routes = {"/": self._home, "/metrics": self._metrics, "/livez": self._livez, "/readyz": self._readyz}
-        route = routes.get(scope["path"])
+    async def _finish(self, request: Request, answer: Answer, receive: Receive, send: Send) -> None:
+        # Only routes there are: names that clients choose would be series without end.
+        route = request.path if request.path in self._routes else "other"
+        if isinstance(answer, Response):
+            self.requests[route, answer.status] += 1
+            await send_response(answer, send, is_head=request.method == "HEAD")
+            return
+        streams = request.peer.streams
+        if not streams.take():
+            words = f"{streams.limit} streams are open already; close one, or ask /api/v1/snapshot now and then"
+            busy = RefusedError(503, words, headers=((b"retry-after", b"5"),))
+            await self._finish(request, refusal(busy, is_json=True), receive, send)
+            return
+        self.requests[route, 200] += 1
+        try:
+            await answer.run(receive, send)
+        finally:
+            streams.give_back()
+
+    async def _answer(self, request: Request) -> Answer:
+        try:
+            _check_size(request)
+            await _check_admitted(request)
+            return await self._route(request)(request)
+        except RefusedError as refused:
+            return refusal(refused, is_json=_is_json(request))
+
+    def _route(self, request: Request) -> Route:
+        route = self._routes.get(request.path)
         if route is None:
-            return plain(404, "not found; see /")
-        if scope["method"] not in {"GET", "HEAD"}:
-            return plain(405, "only GET and HEAD", (b"allow", b"GET, HEAD"))
-        return await route(scope)
+            allowed = [path for path in self._routes if path.startswith(API)] if _is_json(request) else ()
+            raise RefusedError(404, "not found; see /", allowed)
+        if request.method not in {"GET", "HEAD"}:
+            raise RefusedError(405, "only GET and HEAD", headers=((b"allow", b"GET, HEAD"),))
+        return route
 
-    async def _home(self, _: Scope) -> Response:
+    async def _home(self, _: Request) -> Response:
         return Response(200, "text/html; charset=utf-8", Body((HOME,), is_gzip=False))
 
-    async def _metrics(self, scope: Scope) -> Response:
-        form = form_of(_header(scope, b"accept"))
-        body = await self._page.get(form, is_gzip=takes_gzip(_header(scope, b"accept-encoding")))
+    async def _metrics(self, request: Request) -> Response:
+        form = form_of(request.header(b"accept"))
+        body = await self._page.get(form, is_coarse=await request.peer.is_coarse(), is_gzip=request.takes_gzip)
         if body is None:
             return plain(503, "no interval has been measured yet; try again in a second", (b"retry-after", b"1"))
         return Response(200, form.value, body, ((b"vary", b"accept, accept-encoding"),))
 
-    async def _livez(self, _: Scope) -> Response:
+    async def _stream(self, request: Request) -> EventStream:
+        memo = await self._api.memo(request)
+        return await open_stream(self._api, self._feed, memo.snapshot.levels, request)
+
+    async def _livez(self, _: Request) -> Response:
         return plain(200, "alive")
 
-    async def _readyz(self, _: Scope) -> Response:
+    async def _readyz(self, _: Request) -> Response:
         if self._sampler.is_fresh:
             return plain(200, "ready")
         if self._sampler.completed_at_s is None:
@@ -107,28 +155,25 @@ class App:
         return plain(503, f"not ready: the last scan was completed {age_s:.1f} s ago; see the log")
 
 
-def _header(scope: Scope, name: bytes) -> str:
-    """All lines of this header; a header may be given several times."""
-    return ",".join(value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name)
+def _is_json(request: Request) -> bool:
+    return request.path.startswith(API)
 
 
-async def _send(response: Response, scope: Scope, send: Send) -> None:
-    headers = [
-        (b"content-type", response.content_type.encode()),
-        (b"content-length", str(response.body.length).encode()),
-        (b"x-content-type-options", b"nosniff"),
-        *response.headers,
-    ]
-    if response.body.is_gzip:
-        headers.append((b"content-encoding", b"gzip"))
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    if scope["method"] != "HEAD":
-        for chunk in _chunks(response.body):
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+def _check_size(request: Request) -> None:
+    """No route reads a body; one that is within the listener's limit is dropped."""
+    limits = request.peer.policy.listener.limits
+    if request.head_bytes > limits.head_bytes:
+        raise RefusedError(431, f"the request's head is too large; at most {limits.head_bytes} bytes")
+    if request.header(b"transfer-encoding"):
+        raise RefusedError(411, "a body of unknown length is not taken; give Content-Length")
+    length = request.header(b"content-length").strip()
+    if length.isdigit() and int(length[:20]) > limits.body_bytes:
+        raise RefusedError(413, f"a body of {length[:20]} bytes is too large; at most {limits.body_bytes}")
 
 
-def _chunks(body: Body) -> Iterator[bytes]:
-    for part in body.parts:
-        for start in range(0, len(part), CHUNK_BYTES):
-            yield part[start : start + CHUNK_BYTES]
+async def _check_admitted(request: Request) -> None:
+    if request.path in OPEN_TO_ALL:
+        return
+    refused = await request.peer.policy.gate.admit(request.header(b"authorization"), request.peer.address)
+    if refused is not None:
+        raise RefusedError(refused.status, refused.words, headers=refused.headers)

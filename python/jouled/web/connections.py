@@ -11,10 +11,11 @@ import errno
 import logging
 import resource
 import socket
+import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import trio
 from hypercorn.config import Config
@@ -27,40 +28,51 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr, wrap_app
 
+from jouled.config import Limits
 from jouled.log import Once
+from jouled.web.access import Policy, peer_uid
+from jouled.web.peer import Peer, Slots, no_room
 
-# Far above any number of scrapers; the scanner needs the other descriptors.
-CONNECTIONS_MAX = 256
+# The scanner needs the other descriptors.
 DESCRIPTORS_SHARE = 4
-# What one piece of a page, 128 KiB, may take on the way to its reader.
-SEND_S = 10.0
-# Longer than any scraper waits; then a client that reads by drops is cut off.
-REQUEST_S = 30.0
-# Above the usual scrape interval of a minute, so that a scraper keeps its connection; it is also what
-# a half-sent request gets.
-KEEP_ALIVE_S = 65.0
-# The largest request head; a scraper's is below 1 KiB.
-REQUEST_HEAD_BYTES = 16 * 1024
+# Streams of a listener: each costs the encoding of what only it asks for, at every tick.
+STREAMS_MAX = 32
+# More than any client needs, also one far away with a slow processor.
+HANDSHAKE_S = 10.0
 # Where the system has no descriptor or memory for one more connection: look again after this pause.
 ACCEPT_PAUSE_S = 0.1
 ACCEPT_LATER = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
+# The client's and the server's address, where they have one.
+Names: TypeAlias = tuple[tuple[str, int] | None, tuple[str, int] | None]
+AnyStream: TypeAlias = "trio.SocketStream | trio.SSLStream[trio.SocketStream]"
+
 
 class Connections:
-    """All connections of a server, the one that was used last at the end."""
+    """All connections of one listener, in the order in which they began to wait for their clients."""
 
-    def __init__(self, app: Any, *, limit: int | None = None) -> None:
-        self._app = wrap_app(app, 0, "asgi")
-        self._config = _hypercorn_config()
-        self._context = WorkerContext(None)
-        self._limit = _descriptors_limit() if limit is None else limit
+    def __init__(self, app: Any, policy: Policy, tls: ssl.SSLContext | None = None) -> None:
+        self.app = wrap_app(app, 0, "asgi")
+        self.context = WorkerContext(None)
+        self._streams = Slots(0)
         # A dictionary, because it is ordered.
         self._open: dict[_Connection, None] = {}
         self._emptied = trio.Event()
         self._problems = Once()
+        self.make_room_for_answer: Callable[[], bool] = no_room
+        self.configure(policy, tls)
 
     def __repr__(self) -> str:
         return f"<Connections [{len(self._open)} of {self._limit}]>"
+
+    def configure(self, policy: Policy, tls: ssl.SSLContext | None = None) -> None:
+        """For connections from now on."""
+        self._policy = policy
+        self.tls = tls
+        self.config = _hypercorn_config(policy.listener.limits)
+        self._limit = min(policy.listener.limits.connections, _descriptors_share())
+        # Streams leave room for those who only come and go.
+        self._streams.limit = min(STREAMS_MAX, max(1, self._limit // 2))
 
     async def accept_from(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
         """Take connections in until cancelled. Closes the listener."""
@@ -77,13 +89,12 @@ class Connections:
                     continue
                 nursery.start_soon(self._serve, stream)
 
-    async def finish(self, grace_s: float) -> None:
-        """Answer what has been asked, then close; for so long at most."""
-        await self._context.terminated.set()
-        with trio.move_on_after(grace_s):
-            while self._open:
-                self._emptied = trio.Event()
-                await self._emptied.wait()
+    async def finish(self) -> None:
+        """Answer what has been asked, then close. Returns when all are gone."""
+        await self.context.terminated.set()
+        while self._open:
+            self._emptied = trio.Event()
+            await self._emptied.wait()
 
     def cut(self) -> int:
         """Cut every connection. Returns how many there were."""
@@ -91,11 +102,18 @@ class Connections:
             connection.cut()
         return len(self._open)
 
+    def slowest_reader(self) -> _Connection | None:
+        """The one that has kept an answer waiting for longest; streams have their own bound."""
+        kept = (connection for connection in self._open if connection.is_busy and not connection.is_stream)
+        return next((connection for connection in kept if connection.waits_since_s is not None), None)
+
     async def _serve(self, stream: trio.SocketStream) -> None:
         try:
             if len(self._open) >= self._limit and not self._make_room():
                 return
-            connection = _Connection(self._app, self._config, self._context, stream, self._used)
+            connection = self._connection(stream)
+            if connection is None:
+                return
             self._open[connection] = None
             try:
                 await connection.run()
@@ -109,18 +127,37 @@ class Connections:
         finally:
             await trio.aclose_forcefully(stream)
 
+    def _connection(self, stream: trio.SocketStream) -> _Connection | None:
+        endpoint = stream.socket
+        try:
+            client = parse_socket_addr(endpoint.family, endpoint.getpeername())
+            server = parse_socket_addr(endpoint.family, endpoint.getsockname())
+            uid = peer_uid(endpoint)  # type: ignore[arg-type]  # it has the methods of one
+        except OSError:
+            return None  # the client left before it could be asked for its name
+        peer = Peer(
+            self._policy,
+            streams=self._streams,
+            uid=uid,
+            address=client[0] if client else "",
+            make_room=self.make_room_for_answer,
+        )
+        return _Connection(self, stream, peer, (client, server))
+
     def _make_room(self) -> bool:
-        """Give up the connection that has been silent for longest: a scraper that comes back opens a
-        new one, and whoever only holds connections must not keep it out.
+        """Give up the connection whose client has been waited for longest, be it for a request or for
+        reading the answer: a scraper that comes back opens a new one, and whoever only holds
+        connections must not keep it out.
         """
-        silent = next((connection for connection in self._open if not connection.is_busy), None)
-        if silent is None:
+        waiting = next((connection for connection in self._open if connection.waits_since_s is not None), None)
+        if waiting is None:
             return False
-        del self._open[silent]
-        silent.cut()
+        del self._open[waiting]
+        waiting.cut()
         return True
 
-    def _used(self, connection: _Connection) -> None:
+    def moved(self, connection: _Connection) -> None:
+        """It has just begun to wait."""
         if connection in self._open:
             del self._open[connection]
             self._open[connection] = None
@@ -129,26 +166,29 @@ class Connections:
 class _Connection(TCPServer):
     """One client: HTTP/1.1 only, with an end to every send and every request."""
 
-    def __init__(
-        self,
-        app: Any,
-        config: Config,
-        context: WorkerContext,
-        stream: trio.SocketStream,
-        used: Callable[[_Connection], None],
-    ) -> None:
+    def __init__(self, room: Connections, stream: trio.SocketStream, peer: Peer, names: Names) -> None:
         self.is_busy = False
-        self._bounded = _BoundedStream(stream)
-        self._used = used
+        self.is_stream = False
+        self.waits_since_s: float | None = trio.current_time()
+        self._limits = peer.policy.listener.limits
+        self._names = names
+        self._room = room
         self._scope = trio.CancelScope()
-        super().__init__(app, config, context, ConnectionState({}), self._bounded)  # type: ignore[arg-type]
+        peer.lasts = self._lasts
+        self._secured: trio.SSLStream[trio.SocketStream] | None = None
+        if room.tls is not None:
+            self._secured = trio.SSLStream(stream, room.tls, server_side=True, https_compatible=True)
+        self._bounded = _BoundedStream(
+            self._secured or stream, stream.socket, self._limits, waits=self._waits, begins=self._begins
+        )
+        state = ConnectionState({"peer": peer})
+        super().__init__(room.app, room.config, room.context, state, self._bounded)  # type: ignore[arg-type]
 
     async def run(self) -> None:
-        endpoint = self._bounded.socket
         try:
-            client = parse_socket_addr(endpoint.family, endpoint.getpeername())
-            server = parse_socket_addr(endpoint.family, endpoint.getsockname())
             with self._scope:
+                if self._secured is not None and not await self._shake_hands(self._secured):
+                    return
                 async with _BodilessGroup() as group:
                     self._task_group = group
                     self.protocol = _Http1(  # type: ignore[assignment]  # it wraps this one, to offer HTTP/2
@@ -157,28 +197,52 @@ class _Connection(TCPServer):
                         self.context,
                         group,
                         ConnectionState(self.state),
-                        ssl=False,
-                        client=client,
-                        server=server,
+                        ssl=self._secured is not None,
+                        client=self._names[0],
+                        server=self._names[1],
                         send=self.protocol_send,
                     )
                     await self.idle_task.restart(group, self._idle_timeout)
                     await self._read_data()
-        except OSError:
-            return  # the client left before it could be asked for its name
         finally:
             await self._close()
+
+    async def _shake_hands(self, secured: trio.SSLStream[trio.SocketStream]) -> bool:
+        with trio.move_on_after(HANDSHAKE_S):
+            try:
+                await secured.do_handshake()
+            except trio.BrokenResourceError:
+                return False  # it speaks something else, trusts other certificates, or has gone
+            return True
+        return False
 
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, Updated):
             self.is_busy = not event.idle
-            self._scope.deadline = trio.current_time() + REQUEST_S if self.is_busy else float("inf")
-            self._used(self)
+            self.is_stream = False
+            if not self.is_busy:
+                self._scope.deadline = float("inf")
+            self._waits(not self.is_busy)
         await super().protocol_send(event)
 
     def cut(self) -> None:
         self._bounded.cut()
         self._scope.cancel()
+
+    def _begins(self) -> None:
+        """The first bytes of a request are there: from now on there is an end to it and to its answer."""
+        if self._scope.deadline == float("inf") and not self.is_stream:
+            self._scope.deadline = trio.current_time() + self._limits.request_s
+
+    def _lasts(self) -> None:
+        """The answer is a stream: it ends when its client goes, or does not read."""
+        self.is_stream = True
+        self._scope.deadline = float("inf")
+
+    def _waits(self, is_waiting: bool) -> None:
+        self.waits_since_s = trio.current_time() if is_waiting else None
+        if is_waiting:
+            self._room.moved(self)
 
 
 class _Http1(H11Protocol):
@@ -204,14 +268,29 @@ class _BodilessGroup(TaskGroup):
 class _BoundedStream(trio.abc.HalfCloseableStream):
     """A client's stream whose sends end: a shield against cancelling does not hold off a deadline inside."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
-        self.socket = stream.socket
+    def __init__(
+        self,
+        stream: AnyStream,
+        endpoint: trio.socket.SocketType,
+        limits: Limits,
+        *,
+        waits: Callable[[bool], None],
+        begins: Callable[[], None],
+    ) -> None:
+        self.socket = endpoint
         self._stream = stream
+        self._limits = limits
+        self._waits = waits
+        self._begins = begins
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        with trio.move_on_after(SEND_S):
-            await self._stream.send_all(data)
-            return
+        self._waits(True)
+        try:
+            with trio.move_on_after(self._limits.send_s):
+                await self._stream.send_all(data)
+                return
+        finally:
+            self._waits(False)
         self.cut()
         raise trio.BrokenResourceError("the client has stopped reading")
 
@@ -219,10 +298,16 @@ class _BoundedStream(trio.abc.HalfCloseableStream):
         await self._stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._stream.receive_some(max_bytes)
+        # A head in one piece is parsed before its size is looked at.
+        most = self._limits.head_bytes if max_bytes is None else min(max_bytes, self._limits.head_bytes)
+        received = await self._stream.receive_some(most)
+        if received:
+            self._begins()
+        return received
 
     async def send_eof(self) -> None:
-        await self._stream.send_eof()
+        if isinstance(self._stream, trio.SocketStream):
+            await self._stream.send_eof()
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -245,11 +330,12 @@ class _Log(Logger):
         self._problems.warning(f"a request failed: {type(error).__name__}", error)
 
 
-def _hypercorn_config() -> Config:
+def _hypercorn_config(limits: Limits) -> Config:
     config = Config()
-    config.keep_alive_timeout = KEEP_ALIVE_S
-    config.h11_max_incomplete_size = REQUEST_HEAD_BYTES
-    config.websocket_max_message_size = REQUEST_HEAD_BYTES
+    # A half-sent request gets no more than a connection that keeps silent.
+    config.keep_alive_timeout = limits.idle_s
+    config.h11_max_incomplete_size = limits.head_bytes
+    config.websocket_max_message_size = limits.head_bytes
     config.include_server_header = False
     # One line per request would be most of the log; errors go where all our lines go.
     config.accesslog = None
@@ -258,9 +344,9 @@ def _hypercorn_config() -> Config:
     return config
 
 
-def _descriptors_limit() -> int:
+def _descriptors_share() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(CONNECTIONS_MAX, max(1, soft // DESCRIPTORS_SHARE)) if soft >= 0 else CONNECTIONS_MAX
+    return max(1, soft // DESCRIPTORS_SHARE) if soft >= 0 else sys.maxsize
 
 
 def _first(error: BaseException) -> BaseException:

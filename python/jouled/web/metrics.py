@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from prometheus_client import (
@@ -37,6 +38,8 @@ class OwnMetrics(Collector):
         # Once, and at the start: a lookup that fails must not fail a scrape.
         self._build = {"version": jouled.__version__, "python": platform.python_version(), "source": source}
         self._snapshot: Snapshot | None = None
+        # Answers by route and status; the application counts them.
+        self.requests: Counter[tuple[str, int]] = Counter()
         self._registry = CollectorRegistry()
         self._scan_seconds = Histogram(
             "jouled_scan_seconds",
@@ -79,6 +82,13 @@ class OwnMetrics(Collector):
                 "jouled_scan_errors": ("Scans that failed as a whole", self._sampler.scan_errors_total),
             }
         )
+        requests = CounterMetricFamily(
+            "jouled_http_requests", "Requests answered, by route and status", labels=("route", "code")
+        )
+        # A copy: this is another thread than the one that counts.
+        for (route, code), count in sorted(self.requests.copy().items()):
+            requests.add_metric([route, str(code)], count)
+        yield requests
         if self._snapshot is not None:
             yield from _of_scan(self._snapshot.scan)
 

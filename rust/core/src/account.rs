@@ -84,6 +84,8 @@ pub(crate) struct Row {
     pub(crate) is_exported: bool,
     /// What it spent lately; `None` where nobody asks.
     pub(crate) recent: Option<Box<Recent>>,
+    /// The account by Kepler's labels; `None` where there is none.
+    pub(crate) kepler: Option<u32>,
     /// The sum of `recent` at the last choice of the top.
     pub(crate) score: f64,
 }

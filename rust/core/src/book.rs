@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::account::{Account, ClassEnergy, Row};
+use crate::kepler::{self, Tally};
 use crate::labels::Labels;
 use crate::level::{Level, Reason};
 use crate::units::Nanos;
@@ -65,10 +66,17 @@ pub(crate) struct Book {
     ended: Vec<u32>,
     top: Option<usize>,
     retention: Retention,
+    /// The same by Kepler's labels; `None` unless that was asked for.
+    kepler: Option<Tally>,
 }
 
 impl Book {
-    pub(crate) fn new(level: Level, top: Option<usize>, retention: Retention) -> Self {
+    pub(crate) fn new(
+        level: Level,
+        top: Option<usize>,
+        retention: Retention,
+        is_kepler: bool,
+    ) -> Self {
         Self {
             level,
             residuals: Default::default(),
@@ -79,6 +87,7 @@ impl Book {
             ended: Vec::new(),
             top,
             retention,
+            kepler: (is_kepler && kepler::has_level(level)).then(Tally::default),
         }
     }
 
@@ -87,18 +96,31 @@ impl Book {
         self.rows.iter().flatten().filter(|row| row.is_exported)
     }
 
+    /// The rows on the page by Kepler's labels.
+    pub(crate) fn exported_by_kepler(&self) -> Option<Vec<kepler::Row>> {
+        let tally = self.kepler.as_ref()?;
+        let shown = self
+            .exported()
+            .filter_map(|row| Some((row.kepler?, row.members > 0)));
+        Some(tally.rows(shown))
+    }
+
     /// Whether the page is cut to the largest rows.
     pub(crate) fn has_top(&self) -> bool {
         self.top.is_some()
     }
 
     /// Joins a member to the row of these labels. A successor with the same label set goes on
-    /// with the row: its counter must not fall.
-    pub(crate) fn join(&mut self, labels: Labels) -> u32 {
+    /// with the row: its counter must not fall. `by_kepler` are Kepler's labels of a new row.
+    pub(crate) fn join(
+        &mut self,
+        labels: Labels,
+        by_kepler: impl FnOnce() -> Option<Labels>,
+    ) -> u32 {
         let labels: Arc<str> = labels.into_text().into();
         let id = match self.by_labels.get(&labels) {
             Some(id) => *id,
-            None => self.open(labels),
+            None => self.open(labels, by_kepler),
         };
         self.rejoin(id);
         id
@@ -112,7 +134,9 @@ impl Book {
         }
     }
 
-    fn open(&mut self, labels: Arc<str>) -> u32 {
+    fn open(&mut self, labels: Arc<str>, by_kepler: impl FnOnce() -> Option<Labels>) -> u32 {
+        let kepler = self.kepler.as_mut();
+        let kepler = kepler.and_then(|tally| Some(tally.join(by_kepler()?)));
         let row = Row {
             labels: Arc::clone(&labels),
             account: Account::default(),
@@ -121,6 +145,7 @@ impl Book {
             ended_at: None,
             is_exported: false,
             recent: self.top.map(|_| Box::default()),
+            kepler,
             score: 0.0,
         };
         let id = self.free.pop().unwrap_or_else(|| {
@@ -193,6 +218,7 @@ impl Book {
         for residual in &mut self.residuals {
             residual.weight = 0.0;
         }
+        self.kepler.iter_mut().for_each(Tally::begin);
     }
 
     fn weigh(&mut self, total_ns: f64) {
@@ -265,6 +291,9 @@ impl Book {
             if row.is_exported {
                 row.account.book(weight, cpu_ns, closing.energy);
                 booked += weight;
+                if let (Some(tally), Some(id)) = (&mut self.kepler, row.kepler) {
+                    tally.book(id, weight, cpu_ns, closing.energy);
+                }
             } else {
                 row.account.weight = 0.0;
                 hidden = (hidden.0 + weight, hidden.1 + cpu_ns);
@@ -335,6 +364,9 @@ impl Book {
         if let Some(row) = self.rows[id as usize].take() {
             self.by_labels.remove(&row.labels);
             self.free.push(id);
+            if let (Some(tally), Some(id)) = (&mut self.kepler, row.kepler) {
+                tally.leave(id);
+            }
         }
     }
 }

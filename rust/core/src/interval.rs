@@ -75,6 +75,20 @@ pub enum ZoneGrowth {
     Failed,
 }
 
+impl ZoneChange {
+    /// The energy of the interval; `None` where it is unknown. A model takes the busy ratio.
+    pub fn energy(&self, busy_ratio: f64) -> Option<Joules> {
+        match self.growth {
+            ZoneGrowth::Stepped(Step::Grew(energy) | Step::Wrapped(energy)) => Some(energy),
+            ZoneGrowth::Modelled { idle, max } => {
+                Some(Watts(idle.0 + (max.0 - idle.0) * busy_ratio).during(self.span))
+            }
+            _ => None,
+        }
+        .filter(|_| self.span.0 > 0)
+    }
+}
+
 /// What a cgroup did.
 #[derive(Debug)]
 pub struct CgroupChange {

@@ -139,7 +139,8 @@ fn container_labels(owner: &Owner) -> Option<Labels> {
     )
 }
 
-fn vm_labels(vm: &Vm) -> Labels {
+/// The row of a virtual machine.
+pub(crate) fn vm_labels(vm: &Vm) -> Labels {
     Labels::default()
         .with("vm_id", &vm.id)
         .with("vm_name", &vm.name)

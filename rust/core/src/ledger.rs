@@ -7,6 +7,7 @@ use crate::book::{Book, Closing, Retention};
 use crate::division::{Division, Paces};
 use crate::idle::IdlePolicy;
 use crate::interval::Interval;
+use crate::kepler;
 use crate::labels::Labels;
 use crate::level::{Level, Reason};
 use crate::membership::Membership;
@@ -26,6 +27,8 @@ pub struct LedgerOptions {
     pub idle: IdlePolicy,
     /// How long ended rows stay.
     pub retention: Retention,
+    /// Whether snapshots hold everything by Kepler's labels too, and what stays the same there.
+    pub kepler: Option<Arc<kepler::Node>>,
 }
 
 impl Default for LedgerOptions {
@@ -35,6 +38,7 @@ impl Default for LedgerOptions {
             top: None,
             idle: IdlePolicy::default(),
             retention: Retention::default(),
+            kepler: None,
         }
     }
 }
@@ -49,6 +53,7 @@ pub struct Ledger {
     before: Option<(Sample, f64)>,
     created_s: f64,
     sequence: u64,
+    kepler: Option<Arc<kepler::Node>>,
 }
 
 impl Ledger {
@@ -61,13 +66,17 @@ impl Ledger {
             zones: ZoneAccounts::new(options.idle),
             books: levels
                 .into_iter()
-                .map(|level| Book::new(level, options.top, options.retention))
+                .map(|level| {
+                    let is_kepler = options.kepler.is_some();
+                    Book::new(level, options.top, options.retention, is_kepler)
+                })
                 .collect(),
             membership: Membership::default(),
             paces: Paces::default(),
             before: None,
             created_s: 0.0,
             sequence: 0,
+            kepler: options.kepler.clone(),
         }
     }
 
@@ -160,7 +169,16 @@ impl Ledger {
                 .iter()
                 .map(|book| self.level(book, measured.is_some()))
                 .collect(),
+            kepler: self.kepler.as_ref().map(|node| kepler::Snapshot {
+                node: Arc::clone(node),
+                levels: self.by_kepler(),
+            }),
         }
+    }
+
+    fn by_kepler(&self) -> Vec<(Level, Vec<kepler::Row>)> {
+        let rows = |book: &Book| Some((book.level, book.exported_by_kepler()?));
+        self.books.iter().filter_map(rows).collect()
     }
 
     fn level(&self, book: &Book, is_measured: bool) -> LevelSnapshot {

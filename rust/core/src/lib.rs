@@ -10,12 +10,15 @@
 mod account;
 pub mod book;
 pub mod cgroup;
+pub mod coarse;
+pub mod compat;
 mod container;
 pub mod counter;
 pub mod division;
 pub mod exposition;
 pub mod idle;
 pub mod interval;
+pub mod kepler;
 pub mod labels;
 pub mod ledger;
 pub mod level;

@@ -9,6 +9,7 @@ use crate::book::{Book, Slot};
 use crate::cgroup::Cgroup;
 use crate::division::Payee;
 use crate::interval::{CgroupChange, CgroupGrowth, Interval};
+use crate::kepler;
 use crate::labels;
 use crate::level::{Level, Reason};
 use crate::process::{Process, ProcessKey};
@@ -63,10 +64,13 @@ impl Membership {
                     Slot::Row(id)
                 }
                 (false, Slot::Residual(_)) => Slot::Residual(Reason::Ungrouped),
-                (true, _) => labels::of_process(book.level, process, &self.names)
-                    .map_or(Slot::Residual(Reason::Ungrouped), |labels| {
-                        Slot::Row(book.join(labels))
-                    }),
+                (true, _) => labels::of_process(book.level, process, &self.names).map_or(
+                    Slot::Residual(Reason::Ungrouped),
+                    |labels| {
+                        let level = book.level;
+                        Slot::Row(book.join(labels, || kepler::of_process(level, process)))
+                    },
+                ),
             };
             if let (Level::User, Some(uid), Slot::Row(id)) = (book.level, process.uid, slots[at]) {
                 let presence = self.users.entry(uid).or_default();
@@ -91,10 +95,13 @@ impl Membership {
         }
         let mut slots = NOWHERE;
         for (slot, book) in slots.iter_mut().zip(books) {
-            *slot = labels::of_cgroup(book.level, cgroup, &self.names)
-                .map_or(Slot::Residual(Reason::Exited), |labels| {
-                    Slot::Row(book.join(labels))
-                });
+            *slot = labels::of_cgroup(book.level, cgroup, &self.names).map_or(
+                Slot::Residual(Reason::Exited),
+                |labels| {
+                    let level = book.level;
+                    Slot::Row(book.join(labels, || kepler::of_cgroup(level, cgroup)))
+                },
+            );
         }
         self.cgroups
             .insert(cgroup.serial, (Arc::clone(cgroup), slots));
@@ -203,7 +210,7 @@ impl Membership {
         let of_users = (self.users.iter_mut())
             .filter_map(|(uid, presence)| Some((*uid, presence.slot.as_mut()?)));
         for (uid, slot) in of_processes.chain(of_cgroups).chain(of_users) {
-            let row = Slot::Row(books[at].join(labels::of_user(uid, names)));
+            let row = Slot::Row(books[at].join(labels::of_user(uid, names), || None));
             books[at].leave(mem::replace(slot, row));
         }
     }

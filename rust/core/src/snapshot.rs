@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::kepler;
 use crate::level::Level;
 use crate::units::{Joules, Nanos, Watts};
 use crate::zone::Zone;
@@ -23,6 +24,8 @@ pub struct Snapshot {
     pub classes: Vec<ClassSnapshot>,
     /// The levels that were asked for.
     pub levels: Vec<LevelSnapshot>,
+    /// The same for dashboards of Kepler; `None` unless that was asked for.
+    pub kepler: Option<kepler::Snapshot>,
 }
 
 /// One zone class: what its zones give to workloads.
@@ -115,6 +118,16 @@ pub fn primary(classes: &[impl AsRef<str>]) -> Option<usize> {
 }
 
 impl Snapshot {
+    /// The labels and joules of all rows that can be on the page.
+    pub(crate) fn row_joules_mut(&mut self) -> impl Iterator<Item = (&str, &mut Vec<f64>)> {
+        let levels = self.levels.iter_mut();
+        let rows = levels.flat_map(|level| level.rows.iter_mut().chain(&mut level.residuals));
+        let kepler = self.kepler.iter_mut().flat_map(|kepler| &mut kepler.levels);
+        let of_kepler = kepler.flat_map(|(_, rows)| rows);
+        rows.map(|row| (&*row.labels, &mut row.joules))
+            .chain(of_kepler.map(|row| (&*row.labels, &mut row.joules)))
+    }
+
     /// Power of each zone class in the interval, summed over its zones; classes that were not
     /// measured are left out.
     pub fn class_power(&self) -> Vec<(Arc<str>, Watts)> {

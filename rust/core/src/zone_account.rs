@@ -7,7 +7,7 @@ use crate::counter::Step;
 use crate::idle::{IdleModel, IdlePolicy};
 use crate::interval::{Interval, ZoneChange, ZoneGrowth};
 use crate::snapshot::{self, ZonePower, ZoneSnapshot};
-use crate::units::{Joules, Watts};
+use crate::units::Joules;
 use crate::zone::Zone;
 
 /// All zones that were ever seen, in the order in which they came.
@@ -125,25 +125,12 @@ impl ZoneAccount {
     /// The energy of the interval; `None` where it is unknown, and the reason is counted.
     fn measure(&mut self, change: &ZoneChange, busy_ratio: f64) -> Option<Joules> {
         match change.growth {
-            ZoneGrowth::Stepped(Step::Grew(energy)) => Some(energy),
-            ZoneGrowth::Stepped(Step::Wrapped(energy)) => {
-                self.wraps += 1;
-                Some(energy)
-            }
-            ZoneGrowth::Stepped(Step::Reset) => {
-                self.resets += 1;
-                None
-            }
-            ZoneGrowth::Failed => {
-                self.read_errors += 1;
-                None
-            }
-            ZoneGrowth::Modelled { idle, max } => {
-                Some(Watts(idle.0 + (max.0 - idle.0) * busy_ratio).during(change.span))
-            }
-            ZoneGrowth::Stepped(Step::Baseline) | ZoneGrowth::Absent => None,
+            ZoneGrowth::Stepped(Step::Wrapped(_)) => self.wraps += 1,
+            ZoneGrowth::Stepped(Step::Reset) => self.resets += 1,
+            ZoneGrowth::Failed => self.read_errors += 1,
+            _ => {}
         }
-        .filter(|_| change.span.0 > 0)
+        change.energy(busy_ratio)
     }
 
     /// Divides energy into idle and active, books both and returns the active part.

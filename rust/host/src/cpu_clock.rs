@@ -67,9 +67,20 @@ pub(crate) fn path<'b>(buffer: &'b mut [u8; 24], pid: u32, name: &str) -> &'b st
 ///
 /// The clock id is made as `clock_getcpuclockid(3)` does (`MAKE_PROCESS_CPUCLOCK` in
 /// `include/linux/posix-timers.h`), without the check it does first: that would be another call.
-fn process_clock(pid: u32) -> Result<Nanos, Errno> {
-    const CPUCLOCK_SCHED: i32 = 2;
-    let clock = i32::try_from(pid).map_or(CPUCLOCK_SCHED, |pid| !pid << 3 | CPUCLOCK_SCHED);
+pub(crate) fn process_clock(pid: u32) -> Result<Nanos, Errno> {
+    cpu_clock(pid, CPUCLOCK_SCHED)
+}
+
+/// Reads the CPU clock of one thread of this process, whichever thread asks.
+pub(crate) fn thread_clock(tid: u32) -> Result<Nanos, Errno> {
+    cpu_clock(tid, CPUCLOCK_SCHED | CPUCLOCK_PERTHREAD)
+}
+
+const CPUCLOCK_SCHED: i32 = 2;
+const CPUCLOCK_PERTHREAD: i32 = 4;
+
+fn cpu_clock(id: u32, which: i32) -> Result<Nanos, Errno> {
+    let clock = i32::try_from(id).map_or(which, |id| !id << 3 | which);
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use jouled_core::parse::stat;
 use jouled_core::sample::Sample;
 use jouled_core::units::Nanos;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 
 use crate::cgroups::Cgroups;
 use crate::cpu_clock::{Clocks, CpuTime, Stat};
 use crate::error::ScanError;
 use crate::file;
+use crate::host_clock::{HostClock, Moment, clock, is_procfs, monotonic};
 use crate::identity::Reader;
 use crate::listing::ProcDir;
 use crate::meter::Meter;
@@ -50,6 +51,7 @@ pub struct Scanner {
     users: Users,
     meter: Box<dyn Meter>,
     ticks_per_second: u64,
+    time: HostClock,
     is_live: bool,
     looked_around: Nanos,
     stats: ScanStats,
@@ -58,13 +60,14 @@ pub struct Scanner {
 
 impl Scanner {
     /// A scanner of the host at `root` whose zones `meter` reads. Where the proc root is that of
-    /// the running kernel and of this process's pid namespace, CPU clocks and pidfds are used.
+    /// the running kernel and of this process's pid namespace, CPU clocks and pidfds are used; a
+    /// tree on disk has its own time, that of its `uptime`.
     pub fn open(root: &Root, meter: Box<dyn Meter>) -> Result<Self, ScanError> {
         check(root)?;
         let proc = ProcDir::open(&root.proc)?;
         let is_live = is_live(&proc);
         let ticks_per_second = rustix::param::clock_ticks_per_second();
-        let clock: Box<dyn CpuTime + Send> = if is_live {
+        let cpu_time: Box<dyn CpuTime + Send> = if is_live {
             Box::new(Clocks)
         } else {
             Box::new(Stat::new(ticks_per_second))
@@ -75,11 +78,12 @@ impl Scanner {
             proc,
             pids: Vec::new(),
             buffer: Vec::new(),
-            processes: Processes::new(Reader::default(), clock, watch),
+            processes: Processes::new(Reader::default(), cpu_time, watch),
             cgroups: Cgroups::new(&root.sys),
             users: Users::new(root.passwd()),
             meter,
             ticks_per_second,
+            time: HostClock::open(&root.proc)?,
             is_live,
             looked_around: monotonic(),
             stats: ScanStats::default(),
@@ -97,19 +101,19 @@ impl Scanner {
             self.ticks_per_second,
             &mut self.buffer,
         )?;
-        let (at, boot_at) = (monotonic(), self.boot_time());
+        let moment = self.moment()?;
         // After the clock: whoever is not listed started later than this sample says it was taken.
         self.proc.list(&mut self.pids)?;
-        self.look_around(at);
+        self.look_around(started);
         let mut sample = Sample {
-            at,
-            boot_at,
+            at: moment.at,
+            boot_at: moment.boot_at,
             ticks_per_second: self.ticks_per_second,
             cpu,
             ..Sample::default()
         };
-        self.meter
-            .read(&monotonic, &mut sample.zones, &mut self.problems);
+        let now = self.time.around(moment);
+        self.meter.read(&now, &mut sample.zones, &mut self.problems);
         self.stats.unreadable_cgroups_total += self.cgroups.read();
         sample.processes.reserve(self.pids.len());
         self.processes.read(
@@ -153,15 +157,13 @@ impl Scanner {
         }
     }
 
-    /// The time since boot that start times count from: this kernel's, or the captured one's.
-    fn boot_time(&mut self) -> Nanos {
-        if self.is_live {
-            return clock(ClockId::Boottime);
+    /// Now. In a proc file system that is not this namespace's, start times count from its uptime.
+    fn moment(&mut self) -> Result<Moment, ScanError> {
+        let mut moment = self.time.now(&mut self.buffer)?;
+        if !self.is_live && !self.time.is_captured() {
+            moment.boot_at = self.time.uptime(&mut self.buffer).unwrap_or(moment.boot_at);
         }
-        file::read_at(self.proc.fd(), "uptime", &mut self.buffer)
-            .ok()
-            .and_then(uptime)
-            .unwrap_or_else(|| clock(ClockId::Boottime))
+        Ok(moment)
     }
 }
 
@@ -192,43 +194,9 @@ fn cpu_times(
     })
 }
 
-/// The first number of `/proc/uptime`: seconds with two decimals.
-fn uptime(text: &[u8]) -> Option<Nanos> {
-    let word = text.split(|byte| *byte == b' ').next()?;
-    let (seconds, hundredths) = std::str::from_utf8(word).ok()?.split_once('.')?;
-    let hundredths: u64 = hundredths.get(..2)?.parse().ok()?;
-    let nanos = seconds.parse::<u64>().ok()?.checked_mul(1_000_000_000)?;
-    nanos.checked_add(hundredths * 10_000_000).map(Nanos)
-}
-
 /// Whether pids of this proc root are those that this process's system calls take.
 fn is_live(proc: &ProcDir) -> bool {
     let own = file::link_at(proc.fd(), "self").ok();
     own.is_some_and(|own| own == std::process::id().to_string().into_bytes())
-        && rustix::fs::fstatfs(proc.fd()).is_ok_and(|fs| fs.f_type == rustix::fs::PROC_SUPER_MAGIC)
-}
-
-fn monotonic() -> Nanos {
-    clock(ClockId::Monotonic)
-}
-
-fn clock(id: ClockId) -> Nanos {
-    let time = clock_gettime(id);
-    Nanos(time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_uptime_that_no_host_has_is_none() {
-        assert_eq!(
-            uptime(b"350735.47 234388.90\n"),
-            Some(Nanos(350_735_470_000_000))
-        );
-        for text in ["", "x.00 1", "5 1", "18446744073.99 1", "99999999999.00 1"] {
-            assert_eq!(uptime(text.as_bytes()), None, "{text}");
-        }
-    }
+        && is_procfs(proc.fd())
 }

@@ -6,6 +6,7 @@ mod common;
 
 use common::{Page, Timed, busy, process_s, quiet_host};
 use jouled_core::level::Level;
+use jouled_core::units::Nanos;
 use jouled_host::fake::Fake;
 use jouled_host::meters::MeterWord;
 use jouled_host::root::Root;
@@ -374,6 +375,39 @@ fn a_cgroup_that_stood_still_takes_nothing_from_its_neighbours() {
     busy(&host, 200);
     let page = timed.page();
     assert!((process_s(&page, &["pid=\"43\""]) - 1.0).abs() < 1e-9);
+}
+
+/// Whoever replays a host is faster or slower than it was; its watts are those of its own time.
+#[test]
+fn a_tree_on_disk_has_the_time_that_it_says() {
+    let host = quiet_host();
+    let zone = |microjoules| {
+        host.zone(
+            "intel-rapl:0",
+            "package-0",
+            microjoules,
+            Some(262_143_328_850),
+        );
+    };
+    zone(1_000_000);
+    let mut timed = Timed::with_meter(&host, MeterWord::Rapl);
+    timed.page();
+    zone(501_000_000);
+    busy(&host, 1000);
+    timed.next_s = 1100;
+    let snapshot = timed.snapshot();
+    assert_eq!(snapshot.span, Some(Nanos::from_secs(100)));
+    let watts = |page: &Page| page.values("jouled_zone_watts", &[]);
+    assert_eq!(watts(&Page::of(&snapshot)), [5.0]);
+
+    // In no time there is no power, forwards or backwards; then it goes on.
+    for (second, microjoules) in [(1100, 502_000_000), (1000, 503_000_000)] {
+        zone(microjoules);
+        timed.next_s = second;
+        assert_eq!(watts(&timed.page()), [0.0; 0]);
+    }
+    zone(513_000_000);
+    assert_eq!(watts(&timed.page()), [2.0]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::doc_markdown)]
 
 mod errors;
+mod meter;
 mod rows;
 mod scanner;
 mod snapshot;
@@ -17,6 +18,8 @@ mod _core {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+    #[pymodule_export]
+    use super::meter::{Meter, Reading, ZoneCount, thread_cpu_ns, tree_cpu_ns};
     #[pymodule_export]
     use super::rows::{Workload, Zone};
     #[pymodule_export]

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 
 /// One zone: a hardware energy counter. Joules count since `created_s` and never fall.
 #[pyclass(frozen, get_all, module = "jouled._core")]
+#[allow(clippy::struct_field_names)] // `zone` is what the label is called everywhere
 pub(crate) struct Zone {
     /// The class: "package", "dram", "core", "uncore", "psys", or the sensor's label.
     zone: String,

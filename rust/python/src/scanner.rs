@@ -1,14 +1,16 @@
 //! `jouled._core.Scanner`.
 
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jouled_core::book::Retention;
+use jouled_core::compat::Compat;
 use jouled_core::idle::IdlePolicy;
 use jouled_core::ledger::LedgerOptions;
 use jouled_core::level::Level;
 use jouled_core::units::Nanos;
 use jouled_host::fake::FakeZone;
+use jouled_host::kepler;
 use jouled_host::meters::{self, MeterOptions, MeterWord};
 use jouled_host::observer::Observer;
 use jouled_host::root::Root;
@@ -36,7 +38,8 @@ impl Scanner {
     /// `meters` are tried in their order, `zones` keeps zones of these classes only, `levels`
     /// are computed (all by default), `top` bounds the rows of each level, `idle` is "ratio" or
     /// "learned", ended rows stay for `terminated_s` seconds and `terminated_max` of a level.
-    /// The estimate's watts are per CPU. Fake zones are written "package:0=40W".
+    /// The estimate's watts are per CPU. Fake zones are written "package:0=40W". With "kepler" in
+    /// `compat` the page has its families too, labelled with `node_name` (the host's by default).
     ///
     /// Raises ValueError for a word that is none, UnsupportedError where no meter works,
     /// ScanError where `procfs` is no proc file system.
@@ -45,7 +48,8 @@ impl Scanner {
         zones: "list[str] | None" = None, levels: "list[str] | None" = None, top: "int | None" = None,
         idle: "str" = "ratio", terminated_s: "float" = 120.0, terminated_max: "int" = 500,
         estimate_idle_w: "float | None" = None, estimate_max_w: "float | None" = None,
-        fake_zones: "list[str] | None" = None, fake_seed: "int" = 0))]
+        fake_zones: "list[str] | None" = None, fake_seed: "int" = 0, compat: "list[str] | None" = None,
+        node_name: "str | None" = None))]
     #[allow(clippy::too_many_arguments)] // keyword arguments: each has its name at the call
     fn new(
         py: Python<'_>,
@@ -62,6 +66,8 @@ impl Scanner {
         estimate_max_w: Option<f64>,
         fake_zones: Option<Vec<String>>,
         fake_seed: u64,
+        compat: Option<Vec<String>>,
+        node_name: Option<&str>,
     ) -> PyResult<Self> {
         // Imported now: a scan that fails for want of descriptors could not import its own error.
         py.import("jouled.errors")?;
@@ -80,6 +86,8 @@ impl Scanner {
         let levels = levels.map_or_else(|| Ok(Level::ALL.to_vec()), |levels| words(&levels))?;
         let keep = nanos(terminated_s)
             .ok_or_else(|| PyValueError::new_err("terminated_s must be zero or more seconds"))?;
+        let root = Root::at(procfs, sysfs);
+        let is_kepler = words::<Compat>(&compat.unwrap_or_default())?.contains(&Compat::Kepler);
         let ledger = LedgerOptions {
             levels,
             top,
@@ -88,8 +96,8 @@ impl Scanner {
                 keep,
                 most: terminated_max,
             },
+            kepler: is_kepler.then(|| Arc::new(kepler::node(&root, node_name))),
         };
-        let root = Root::at(procfs, sysfs);
         scanner::check(&root).map_err(|error| scan_error(&error))?;
         let opened = meters::open(&root, &options).map_err(|tried| unsupported(&tried))?;
         let source = opened.meter.source().as_str();
@@ -131,7 +139,7 @@ fn word<T: FromStr<Err = String>>(text: &str) -> PyResult<T> {
     text.parse().map_err(PyValueError::new_err)
 }
 
-fn words<T: FromStr<Err = String>>(texts: &[String]) -> PyResult<Vec<T>> {
+pub(crate) fn words<T: FromStr<Err = String>>(texts: &[String]) -> PyResult<Vec<T>> {
     texts.iter().map(|text| word(text)).collect()
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jouled_core::exposition::{self, Format};
 use jouled_core::snapshot::{LevelSnapshot, RowSnapshot, ZoneSnapshot};
+use jouled_core::units::Joules;
 use jouled_host::observer::Observation;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -118,6 +119,25 @@ impl Snapshot {
             .into_iter()
             .map(|row| Workload::of(row, &snapshot.classes))
             .collect())
+    }
+
+    /// How many workloads a level has.
+    ///
+    /// Raises ValueError for a level that is not computed.
+    fn count(&self, level: &str) -> PyResult<usize> {
+        Ok(self.level(level)?.rows.len())
+    }
+
+    /// The same for those who may not read finely: joules rounded down to steps of
+    /// `resolution_j`, and watts to what such steps give; as it is where that is 0.
+    fn coarse(&self, py: Python<'_>, resolution_j: f64) -> Self {
+        py.detach(|| {
+            Self::from(Observation {
+                snapshot: self.observation.snapshot.coarse(Joules(resolution_j)),
+                stats: self.observation.stats.clone(),
+                problems: self.observation.problems.clone(),
+            })
+        })
     }
 
     /// What no workload of a level owns, by reason. With the workloads it is all active energy.

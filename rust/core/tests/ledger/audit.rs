@@ -8,7 +8,7 @@ use jouled_core::process::{Process, ProcessKey};
 use jouled_core::sample::Sample;
 use jouled_core::snapshot::{LevelSnapshot, RowSnapshot, Snapshot, ZoneSnapshot};
 
-use crate::page;
+use crate::{kepler, page};
 
 /// Remembers every row that it ever saw.
 #[derive(Default)]
@@ -20,6 +20,7 @@ pub(crate) struct Auditor {
     sequence: u64,
     /// Who was there at the last scan.
     known: HashSet<ProcessKey>,
+    kepler: kepler::Auditor,
 }
 
 struct Remembered {
@@ -80,6 +81,7 @@ impl Auditor {
             );
         }
         page::check(snapshot);
+        self.kepler.check(snapshot);
         self.sequence = snapshot.sequence;
         self.known = alive.values().map(|process| process.key).collect();
     }

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use crate::book_of::BookOf;
 use crate::fake_host::FakeHost;
+use crate::kepler;
 
 const PATHS: [&str; 14] = [
     "/",
@@ -261,8 +262,9 @@ fn options() -> impl Strategy<Value = LedgerOptions> {
         prop_oneof![Just(0), 1..6_u64, Just(120)],
         prop_oneof![0..4_usize, Just(500)],
     );
-    (levels, prop::option::of(0..5_usize), idle, retention).prop_map(
-        |(levels, top, idle, (keep, most))| LedgerOptions {
+    let top = prop::option::of(0..5_usize);
+    (levels, top, idle, retention, any::<bool>()).prop_map(
+        |(levels, top, idle, (keep, most), is_kepler)| LedgerOptions {
             levels,
             top,
             idle,
@@ -270,6 +272,7 @@ fn options() -> impl Strategy<Value = LedgerOptions> {
                 keep: Nanos::from_secs(keep),
                 most,
             },
+            kepler: is_kepler.then(kepler::node),
         },
     )
 }

@@ -9,6 +9,7 @@ mod fake_zones;
 mod golden;
 mod history;
 mod identity;
+mod kepler;
 mod moves;
 mod page;
 mod top;

@@ -80,6 +80,12 @@ impl HostFile {
         self.apply(host, &self.after);
     }
 
+    /// Changes it by further lines of the same form.
+    pub(crate) fn change(&self, host: &FakeHost, lines: &str) {
+        let lines: Vec<String> = lines.lines().map(|line| line.trim().to_owned()).collect();
+        self.apply(host, &lines);
+    }
+
     fn apply(&self, host: &FakeHost, lines: &[String]) {
         for line in lines {
             apply(host, line).unwrap_or_else(|| panic!("{}: what is {line:?}?", self.name));

@@ -1,5 +1,7 @@
-//! A scanner and a ledger on a written host, at a clock that the test sets.
+//! A scanner and a ledger on a written host, whose time passes by the test's word.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use jouled_core::ledger::{Ledger, LedgerOptions};
@@ -14,21 +16,28 @@ use jouled_host::scanner::Scanner;
 use super::fake_host::FakeHost;
 use super::page::Page;
 
-/// The first sample's time since boot, as [`FakeHost::new`] has it, and its wall clock.
-const FIRST: Nanos = Nanos::from_secs(1000);
+/// The first sample's seconds since boot, as [`FakeHost::new`] has it, and its wall clock.
+const FIRST_S: u64 = 1000;
 const FIRST_WALL_S: f64 = 1_700_000_000.0;
 
 /// Observes a host whose time passes by the test's word.
 pub(crate) struct Timed {
     pub(crate) scanner: Scanner,
     ledger: Ledger,
-    now: Nanos,
-    next: Nanos,
+    /// Open, so that whoever may not write there can let time pass; `None` where the host has none.
+    uptime: Option<File>,
+    /// The time of the next scan, seconds since boot.
+    pub(crate) next_s: u64,
 }
 
 impl Timed {
     /// Observes with the zones that the host itself has.
     pub(crate) fn with_meter(host: &FakeHost, word: MeterWord) -> Self {
+        Self::with_options(host, word, &LedgerOptions::default())
+    }
+
+    /// The same, with another ledger than the usual one.
+    pub(crate) fn with_options(host: &FakeHost, word: MeterWord, ledger: &LedgerOptions) -> Self {
         let options = MeterOptions {
             words: vec![word],
             ..MeterOptions::default()
@@ -36,40 +45,42 @@ impl Timed {
         let opened = meters::open(&host.root(), &options)
             .map_err(|refusals| refusals[0].to_string())
             .unwrap();
-        Self::of(host, opened.meter)
+        Self::of(host, opened.meter, ledger)
     }
 
     /// Observes with one package that draws 100 W.
     pub(crate) fn steady(host: &FakeHost) -> Self {
-        Self::of(host, Box::new(Steady::default()))
+        Self::of(host, Box::new(Steady::default()), &LedgerOptions::default())
     }
 
-    fn of(host: &FakeHost, meter: Box<dyn Meter>) -> Self {
+    fn of(host: &FakeHost, meter: Box<dyn Meter>, options: &LedgerOptions) -> Self {
         Self {
             scanner: Scanner::open(&host.root(), meter).unwrap(),
-            ledger: Ledger::new(&LedgerOptions::default()),
-            now: FIRST,
-            next: FIRST,
+            ledger: Ledger::new(options),
+            uptime: File::options()
+                .write(true)
+                .open(host.at("proc/uptime"))
+                .ok(),
+            next_s: FIRST_S,
         }
     }
 
     /// Scans, five seconds after the last time.
     pub(crate) fn sample(&mut self) -> Sample {
-        self.now = self.next;
-        self.next = Nanos(self.now.0 + 5_000_000_000);
-        let mut sample = self.scanner.scan().unwrap();
-        (sample.at, sample.boot_at) = (self.now, self.now);
-        for reading in &mut sample.zones {
-            (reading.at, reading.spread) = (self.now, Nanos(0));
+        if let Some(uptime) = &self.uptime {
+            let text = format!("{}.00 0.00\n", self.next_s);
+            uptime.set_len(0).unwrap();
+            uptime.write_all_at(text.as_bytes(), 0).unwrap();
         }
-        sample
+        self.next_s += 5;
+        self.scanner.scan().unwrap()
     }
 
     /// Scans and books; every snapshot must add up.
     #[track_caller]
     pub(crate) fn snapshot(&mut self) -> Snapshot {
         let sample = self.sample();
-        let wall_s = FIRST_WALL_S + self.now.since(FIRST).seconds();
+        let wall_s = FIRST_WALL_S + sample.at.since(Nanos::from_secs(FIRST_S)).seconds();
         let snapshot = self.ledger.advance(sample, wall_s);
         Page::of(&snapshot).assert_adds_up();
         snapshot
