@@ -96,7 +96,7 @@ lock: ## resolve requirements/*.txt anew from pyproject.toml
 # ---- longer looks ----
 
 .PHONY: bench
-bench: $(extension) python-dev ## cost against a floor and naive readers, in one table (BENCH_ARGS="--only scan"); some minutes
+bench: $(extension) python-dev ## cost against a floor and naive readers, in one table (BENCH_ARGS="--only measure"); some minutes
 	python scripts/bench.py $(BENCH_ARGS)
 
 .PHONY: divan

@@ -60,10 +60,11 @@ def running(*command: str, pass_fds: Sequence[int] = (), environ: Mapping[str, s
 
 
 @contextmanager
-def running_jouled(*flags: str) -> Iterator[Running]:
-    """The real daemon with the real scanner, on a free port."""
+def running_jouled(*flags: str, resolution: str = "0") -> Iterator[Running]:
+    """The real daemon with the real scanner, on a free port. Its readers are told every microjoule, to
+    which tests compare; what operators get by default is `1mJ`.
+    """
     fixed = ("--listen=127.0.0.1:0", "--log-format=text")
-    # Pages are compared to a microjoule; what readers get by default is whole millijoules.
-    environ = {"JOULED_ACCESS_RESOLUTION": "0"}
+    environ = {"JOULED_ACCESS_RESOLUTION": resolution}
     with running(sys.executable, "-m", "jouled", *fixed, *flags, environ=environ) as daemon:
         yield daemon

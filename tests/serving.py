@@ -55,18 +55,27 @@ def sampler_of(feed: Feed[Snapshot]) -> Sampler:
 
 
 @dataclass
-class FakeZoneReading:
+class FakeZoneCount:
     joules: float = 1.2345678
     at_ns: int = 5_000_000_000
     watts: float | None = 9.87654321
     zone: str = "package"
     index: str = "0"
     source: str = "fake"
+    gaps: int = 3
+    path: str = "fake"
+    kind: str = "counter"
+    spread_ns: int = 0
+    is_edge: bool = False
 
 
 @dataclass
 class FakeReading:
-    zones: Sequence[FakeZoneReading]
+    zones: Sequence[FakeZoneCount]
+    at_ns: int = 5_000_000_000
+    busy_s: float | None = None
+    capacity_s: float | None = None
+    problems: Sequence[str] = ()
 
 
 @dataclass
@@ -81,7 +90,7 @@ class FakeMeter:
         if self.troubles:
             raise self.troubles.pop()
         self.reads += 1
-        return FakeReading([FakeZoneReading(joules=self.reads + 0.2345678, at_ns=self.reads * 1_000_000_000)])
+        return FakeReading([FakeZoneCount(joules=self.reads + 0.2345678, at_ns=self.reads * 1_000_000_000)])
 
 
 class Rig:

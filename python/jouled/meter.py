@@ -12,15 +12,17 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from jouled import _core
 from jouled.errors import ConfigError, JouledError, UnsupportedError
+from jouled.model import Reading, ZoneCount
 
 Via: TypeAlias = Literal["sensors", "daemon"]
 
 SENSORS = ("rapl", "hwmon", "battery")
 DAEMON = "daemon"
+WORDS = ("auto", *SENSORS, DAEMON, "estimate", "fake")
 # An edge of a block must not wait longer for a daemon that hangs.
 DAEMON_TIMEOUT_S = 2.0
 # How long a fork waits for a read that is under way.
@@ -28,55 +30,6 @@ FORK_WAIT_S = 1.0
 
 # How the daemon's zones are read there, by their source.
 KINDS = {"hwmon": "gauge", "battery": "gauge", "estimate": "model"}
-
-
-class ZoneCount(Protocol):
-    """What one zone has counted.
-
-    `zone` is its class (package, dram, core, psys, ...), `index` its socket or die, `kind` a "counter",
-    a "gauge" of power or a "model". `watts` is the mean of the last tenth of a second or more, None where
-    it is not known yet. What lies across a change of `gaps` is not known. `is_edge`: read as it moved.
-    """
-
-    @property
-    def zone(self) -> str: ...
-    @property
-    def index(self) -> str: ...
-    @property
-    def source(self) -> str: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def joules(self) -> float: ...
-    @property
-    def at_ns(self) -> int: ...
-    @property
-    def spread_ns(self) -> int: ...
-    @property
-    def watts(self) -> float | None: ...
-    @property
-    def gaps(self) -> int: ...
-    @property
-    def is_edge(self) -> bool: ...
-
-
-class Reading(Protocol):
-    """All counters at one moment. `busy_s` of `capacity_s` CPU seconds were worked since the load was
-    first read; None where it was not asked for.
-    """
-
-    @property
-    def at_ns(self) -> int: ...
-    @property
-    def zones(self) -> Sequence[ZoneCount]: ...
-    @property
-    def busy_s(self) -> float | None: ...
-    @property
-    def capacity_s(self) -> float | None: ...
-    @property
-    def problems(self) -> Sequence[str]: ...
 
 
 class Guard:
@@ -180,7 +133,8 @@ class Daemon:
         self.source = first.source
         self.resolution_j = first.resolution_joules
         self.notices: tuple[str, ...] = ()
-        self._last: dict[tuple[str, str, str], tuple[float, int]] = {}
+        self._opened_s = first.opened_seconds
+        self._restarts = 0
         self._load: _core.Meter | None = None
 
     def read(self, with_load: bool, edge_s: float | None) -> Reading:  # noqa: ARG002  (its counters are not ours to watch)
@@ -190,16 +144,15 @@ class Daemon:
             counters = self._client.counters()
         except JouledError as error:
             return DaemonReading(0, (), busy_s, capacity_s, (str(error),))
+        if counters.opened_seconds != self._opened_s:
+            # A daemon that was started again counts from 0: what was spent meanwhile is not known.
+            self._opened_s = counters.opened_seconds
+            self._restarts += 1
         zones = [self._count(zone) for zone in counters.zones]
         at_ns = max((zone.at_ns for zone in zones), default=0)
         return DaemonReading(at_ns, zones, busy_s, capacity_s, ())
 
     def _count(self, zone: Any) -> DaemonCount:
-        key = (zone.zone, zone.index, zone.source)
-        last_joules, gaps = self._last.get(key, (0.0, 0))
-        # A daemon that was started again counts from 0: what it spent meanwhile is not known.
-        gaps += zone.joules_total < last_joules
-        self._last[key] = (zone.joules_total, gaps)
         return DaemonCount(
             zone=zone.zone,
             index=zone.index,
@@ -210,7 +163,8 @@ class Daemon:
             at_ns=round(zone.monotonic_seconds * 1e9),
             spread_ns=0,
             watts=zone.watts,
-            gaps=gaps,
+            # A restart is a gap too, beyond all that the daemon counts by itself.
+            gaps=zone.gaps + (self._restarts << 32),
             is_edge=False,
         )
 
@@ -320,7 +274,12 @@ class Meter:
 def _words(meters: Sequence[str] | None) -> Sequence[str]:
     if meters is not None:
         return meters
-    return os.environ.get("JOULED_METERS", "auto").replace(" ", "").split(",")
+    text = os.environ.get("JOULED_METERS", "").replace(" ", "")
+    words = text.split(",") if text else ["auto"]
+    for word in words:
+        if word not in WORDS:
+            raise ConfigError(f"$JOULED_METERS={text!r}: {word!r} is no meter; use one of {', '.join(WORDS)}")
+    return words
 
 
 def _figure_w(variable: str, value_w: float | None) -> float | None:

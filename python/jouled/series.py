@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 from jouled import meter as meters
 from jouled import offload, wire
 from jouled.errors import JouledError, ScanError, UnsupportedError
+from jouled.model import Reading, ZoneCount
 
 # Counters are renewed each millisecond: finer samples would be their grain.
 SHORTEST_PERIOD_S = 0.01
@@ -106,7 +107,7 @@ class Sampler:
         """What went wrong, each once."""
         return tuple(self._problems)
 
-    def _run(self, meter: meters.Meter, before: meters.Reading, stop: threading.Event) -> None:
+    def _run(self, meter: meters.Meter, before: Reading, stop: threading.Event) -> None:
         due_s = time.monotonic()
         is_last = False
         while not is_last:
@@ -122,13 +123,13 @@ class Sampler:
             before = now if now.zones else before
 
 
-def _sample(before: meters.Reading, now: meters.Reading, time_s: float) -> Sample:
+def _sample(before: Reading, now: Reading, time_s: float) -> Sample:
     first = {(count.zone, count.index): count for count in before.zones}
     watts = {f"{count.zone}:{count.index}": _watts(first.get((count.zone, count.index)), count) for count in now.zones}
     return Sample(time_s, (now.at_ns - before.at_ns) / 1e9, watts)
 
 
-def _watts(before: meters.ZoneCount | None, now: meters.ZoneCount) -> float | None:
+def _watts(before: ZoneCount | None, now: ZoneCount) -> float | None:
     if before is None or before.gaps != now.gaps:
         return None
     span_s = (now.at_ns - before.at_ns) / 1e9

@@ -74,6 +74,7 @@ class ZoneCount(Struct, frozen=True):
 
     `joules_total` counts since the daemon began to read it so; `monotonic_seconds` is when it was read
     (CLOCK_MONOTONIC of the host), and `watts` the mean power before that, to reckon to the moment itself.
+    `gaps` counts the times that energy was lost in between: the counter was reset, or could not be read.
     """
 
     zone: str
@@ -82,14 +83,17 @@ class ZoneCount(Struct, frozen=True):
     joules_total: float
     monotonic_seconds: float
     watts: float | None
+    gaps: int
 
 
 class Counters(Struct, frozen=True):
     """What `/api/v1/zones?now=1` answers. `rate_hertz` and `resolution_joules` are what this reader is
-    held to; null is no limit.
+    held to; null is no limit. Readings are of one series only where `opened_seconds` is the same: when
+    the daemon began to read the counters so (CLOCK_MONOTONIC).
     """
 
     source: str
+    opened_seconds: float
     rate_hertz: float | None
     resolution_joules: float | None
     zones: tuple[ZoneCount, ...]

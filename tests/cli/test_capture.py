@@ -136,6 +136,16 @@ def test_a_file_that_exists_is_not_written_over(tmp_path: Path) -> None:
     assert (tmp_path / "mine").read_text() == "mine"
 
 
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_waited_for(tmp_path: Path) -> None:
+    def pause(_: float) -> None:
+        raise AssertionError("waited")
+
+    (tmp_path / "mine").touch()
+    for path, reason in ((tmp_path / "mine", "it exists"), (tmp_path / "no" / "where", "no directory")):
+        with pytest.raises(CaptureError, match=f"^write {path}: {reason}"):
+            save(path, Tree(tmp_path), pause=pause)
+
+
 def test_limits_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "MOST_PROCESSES", 2)
     write(HOSTS / "xeon-2s.host", tmp_path)

@@ -32,7 +32,7 @@ def test_a_snapshot_comes_as_it_was_sent_over_tcp_and_over_a_socket(tmp_path: Pa
 
 
 def test_every_question_has_its_path(daemon: FakeDaemon) -> None:
-    counters = Counters("rapl", 10.0, 0.001, (ZoneCount("package", "0", "rapl", 12.5, 77.0, 20.0),))
+    counters = Counters("rapl", 5.0, 10.0, 0.001, (ZoneCount("package", "0", "rapl", 12.5, 77.0, 20.0, 0),))
     daemon.says("/api/v1/snapshot", snapshot())
     daemon.says("/api/v1/zones", snapshot().zones)
     daemon.says("/api/v1/zones?now=1", counters)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -82,6 +84,32 @@ def test_a_wrong_address_is_code_1_and_says_how_it_is_written() -> None:
     done = joulectl("--url=box:9917", "status")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "joulectl: error: box:9917: not an address; write unix:/PATH or http://HOST:PORT\n"
+
+
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [*PROGRAM, "config", "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "joulectl: error: write standard output: no space left on device; make room, or write it elsewhere\n"
+    )
+
+
+def test_a_closed_output_is_no_traceback() -> None:
+    line = shlex.join([*PROGRAM, "config", "schema"])
+    done = subprocess.run(["sh", "-c", f"{line} >&-"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_letters_that_the_output_has_not_are_escaped() -> None:
+    environ = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(
+        [*PROGRAM, "measure", "--help"], capture_output=True, text=True, check=False, env=environ, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "COMMAND\\u2026" in done.stdout
 
 
 def options(found: click.Command) -> Iterator[str]:

@@ -120,6 +120,7 @@ def test_a_child_that_outlives_the_command_is_named_and_no_cgroup_is_left() -> N
         (("sh", "-c", "exit 7"), 7),
         (("sh", "-c", "kill -TERM $$"), 128 + signal.SIGTERM),
         (("/nowhere/at-all",), 127),
+        (("",), 127),
         (("/etc/passwd",), 126),
     ],
 )

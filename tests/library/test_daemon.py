@@ -42,8 +42,14 @@ class FakeDaemon(ThreadingHTTPServer):
         read_s = time.monotonic() - age_s
         joules = WATTS * (read_s - self.started_s)
         zone = {"zone": "package", "index": "0", "source": "rapl", "joules_total": joules // 0.001 * 0.001}
-        zone |= {"monotonic_seconds": read_s, "watts": WATTS}
-        return {"source": "rapl", "rate_hertz": 10, "resolution_joules": 0.001, "zones": [zone]}
+        zone |= {"monotonic_seconds": read_s, "watts": WATTS, "gaps": 0}
+        return {
+            "source": "rapl",
+            "opened_seconds": self.started_s,
+            "rate_hertz": 10,
+            "resolution_joules": 0.001,
+            "zones": [zone],
+        }
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -196,3 +202,14 @@ def test_sensors_come_first_then_the_daemon_then_the_estimate(daemon: FakeDaemon
     # A captured host is not the daemon's.
     assert jouled.Meter(sysfs=str(tmp_path)).source == "estimate"
     assert daemon.requests == 1
+
+
+def test_energy_across_a_restart_of_the_daemon_is_not_known_also_where_it_has_counted_further(
+    daemon: FakeDaemon,
+) -> None:
+    meter = jouled.Meter(url=daemon.url)
+    with jouled.measure(scope="machine", meter=meter) as m:
+        time.sleep(0.01)
+        daemon.started_s -= 100.0
+    assert m.joules is None
+    assert any("package" in problem for problem in m.problems), m.problems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -99,3 +99,29 @@ def test_methods_coroutines_and_generators_are_measured_to_their_end() -> None:
     assert by_name["coroutine"].seconds >= 0.01
     assert by_name["generator"].cpu_seconds >= 0.02
     assert by_name["stream"].seconds >= 0.01
+
+
+def test_what_is_sent_and_thrown_into_an_asynchronous_generator_arrives() -> None:
+    results: list[Result] = []
+    seen: list[object] = []
+
+    @jouled.measured(report=results.append)
+    async def steps() -> AsyncGenerator[int, str]:
+        try:
+            seen.append((yield 1))
+            yield 2
+        except KeyError as error:
+            seen.append(error)
+            yield 3
+        finally:
+            seen.append("closed")
+
+    async def read() -> list[int]:
+        made = steps()
+        found = [await anext(made), await made.asend("sent"), await made.athrow(KeyError("thrown"))]
+        await made.aclose()
+        return found
+
+    assert asyncio.run(read()) == [1, 2, 3]
+    assert [str(one) for one in seen] == ["sent", "'thrown'", "closed"]
+    assert len(results) == 1

@@ -15,6 +15,7 @@ import trio
 
 import jouled
 from burning import burn
+from jouled.errors import JouledError
 from jouled.measurement import Result
 from jouled.measurement.block import MeasureError
 
@@ -303,3 +304,14 @@ class Rapl:
     def _put(self, name: str, text: str) -> None:
         with open(f"{self._zone}/{name}", "w") as file:  # noqa: PTH123  (in place: attributes keep their inode)
             file.write(text)
+
+
+def test_a_wrong_word_in_the_environment_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOULED_METERS", "fake,foo")
+    with pytest.raises(JouledError, match=r"^\$JOULED_METERS='fake,foo': 'foo' is no meter; use one of auto, .*fake$"):
+        jouled.Meter()
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOULED_METERS", "")
+    assert jouled.Meter().source

@@ -17,7 +17,7 @@ WATTS = 45.0
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Running]:
-    with running_jouled("--meter=fake", "--interval=200ms") as daemon:
+    with running_jouled("--meter=fake", "--interval=200ms", resolution="1mJ") as daemon:
         yield daemon
 
 

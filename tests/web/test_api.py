@@ -145,7 +145,7 @@ async def test_counters_are_read_when_asked_and_not_before() -> None:
         first, second = await counters(rig), await counters(rig)
         assert rig.meter.reads == 2
     assert first == wire.Counters(
-        "fake", None, None, (wire.ZoneCount("package", "0", "fake", 1.234568, 1.0, 9.876543),)
+        "fake", first.opened_seconds, None, None, (wire.ZoneCount("package", "0", "fake", 1.234568, 1.0, 9.876543, 3),)
     )
     assert second.zones[0].joules_total == 2.234568
 
@@ -153,7 +153,9 @@ async def test_counters_are_read_when_asked_and_not_before() -> None:
 async def test_who_is_not_privileged_gets_whole_millijoules_and_the_reading_before() -> None:
     async with serving(access=Access(rate_hz=0.01)) as rig:
         replies = [await counters(rig) for _ in range(5)]
-    assert replies[0] == wire.Counters("fake", 0.01, 0.001, (wire.ZoneCount("package", "0", "fake", 1.234, 1.0, 12.5),))
+    assert replies[0] == wire.Counters(
+        "fake", replies[0].opened_seconds, 0.01, 0.001, (wire.ZoneCount("package", "0", "fake", 1.234, 1.0, 12.5, 3),)
+    )
     assert replies == [replies[0]] * 5
     assert rig.meter.reads == 1
 

@@ -43,6 +43,7 @@ def save(
     """
     import jouled
 
+    _check_free(path)
     first = collect(tree, is_anonymous=is_anonymous)
     second = None
     if interval_s > 0:
@@ -143,6 +144,16 @@ def _between(first: State, second: State) -> float:
         return float(state.files.get("proc/uptime", b"0").split()[0])
 
     return round(uptime_s(second) - uptime_s(first), 2)
+
+
+def _check_free(path: Path) -> None:
+    """Before anything is waited for; whether it can be written is seen for certain only when it is."""
+    if os.path.lexists(path):
+        raise CaptureError(f"write {path}: it exists; name another file, or remove it")
+    if not path.parent.is_dir():
+        raise CaptureError(f"write {path}: no directory {path.parent}; name a file in a directory that you may write")
+    if not os.access(path.parent, os.W_OK):
+        raise CaptureError(f"write {path}: permission denied; name a file in a directory that you may write")
 
 
 def _write(path: Path, manifest: Manifest, first: State, second: State | None) -> None:

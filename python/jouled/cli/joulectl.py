@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import click
@@ -94,6 +97,12 @@ class Verbs(click.Group):
             # What is left in the buffer has nowhere to go, and must not be tried again at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise click.exceptions.Exit(128 + signal.SIGPIPE) from error
+        except OSError as error:  # `joulectl zones > FILE` on a full disk; what names its file is another's
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} or error.filename is not None:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            reason = os.strerror(error.errno).lower()
+            raise JouledError(f"write standard output: {reason}; make room, or write it elsewhere") from error
         return result
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -140,6 +149,7 @@ def command(context: click.Context, url: str | None, root: str | None) -> None:
 
 def main() -> None:
     """One clear line for whatever the user can mend; never a traceback for it. Exits with one of `EXITS`."""
+    make_outputs_ready()
     try:
         result = command.main(prog_name="joulectl", standalone_mode=False)
     except click.ClickException as error:
@@ -151,6 +161,18 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(128 + signal.SIGINT)
     sys.exit(result if isinstance(result, int) else EXIT_OK)
+
+
+def make_outputs_ready() -> None:
+    """Whatever they are, they can be written to: a closed one (`>&-`) swallows, and letters that one has not
+    are escaped.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  (until the end)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def fail(reason: str, code: int) -> NoReturn:

@@ -19,7 +19,8 @@ from jouled.errors import JouledError, one_line
 if TYPE_CHECKING:  # help must not wait for what measuring needs
     from jouled.cli.measure_report import Report
     from jouled.cli.measure_run import Outcome, Run
-    from jouled.meter import Meter, Reading
+    from jouled.meter import Meter
+    from jouled.model import Reading
 
 EPILOG = """\b
 Examples:
@@ -276,9 +277,8 @@ class Series:
             self._first_failure = code
         if outcome.exec_error is not None:
             reason = os.strerror(outcome.exec_error).lower()
-            click.echo(
-                f"joulectl: error: run {one_line(words[0])}: {reason}; name a program, or sh -c 'COMMAND'", err=True
-            )
+            program = one_line(words[0]) or "(empty name)"
+            click.echo(f"joulectl: error: run {program}: {reason}; name a program, or sh -c 'COMMAND'", err=True)
             return True
         if code and not self._plan.ignores_failure and self._plan.repeat + self._plan.warmup + len(self._runs) > 2:
             what = f"signal {signal.Signals(code - 128).name}" if 128 < code < 128 + 32 else f"exit code {code}"

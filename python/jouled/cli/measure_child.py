@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import resource
 import shutil
@@ -193,5 +194,8 @@ def _become(
     except OSError as error:
         os.write(failed, (error.errno or 0).to_bytes(4, "little"))
         os._exit(NOT_FOUND if isinstance(error, FileNotFoundError | NotADirectoryError) else NOT_EXECUTABLE)
+    except ValueError:  # an empty name, which execv does not even try
+        os.write(failed, errno.ENOENT.to_bytes(4, "little"))
+        os._exit(NOT_FOUND)
     except BaseException:  # noqa: BLE001  (nothing of this process may run on in the child)
         os._exit(NOT_EXECUTABLE)

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from jouled.cli.measure_cgroup import TransientCgroup
 from jouled.cli.measure_child import Child, Survivor
-from jouled.meter import Meter, Reading, ZoneCount
+from jouled.meter import Meter
+from jouled.model import Reading, ZoneCount
 
 GAUGE_PERIOD_S = 0.25
 """Power that is not counted must be read while it lasts."""

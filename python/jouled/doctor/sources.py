@@ -32,7 +32,7 @@ def source(subject: Subject) -> Iterator[Finding]:
             Severity.WARNING,
             next((notice for notice in subject.notices if "estimating" in notice), "the numbers are modelled"),
             "A model from CPU load: right in its trend, and up to a factor of two off.",
-            "mend what is said below, or set estimate.idle_w and estimate.max_w (watts per CPU) from a wall meter",
+            "mend what is said below, or set estimate.idle and estimate.max (watts per CPU) from a wall meter",
         )
     elif subject.source is None:
         yield Finding(
@@ -40,7 +40,7 @@ def source(subject: Subject) -> Iterator[Finding]:
             Severity.ERROR,
             "no meter works here, not even the model: " + "; ".join(subject.notices),
             "Nothing is measured.",
-            "mend what is said below, or set both estimate.idle_w and estimate.max_w",
+            "mend what is said below, or set both estimate.idle and estimate.max",
         )
     else:
         yield Finding(Code.SOURCE, Severity.OK, f"numbers come from {WORDS.get(subject.source, subject.source)}")

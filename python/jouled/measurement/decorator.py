@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from jouled.measurement.block import measure
@@ -88,7 +89,20 @@ class _Reported:
         self._report(self._measurement.result)
 
 
-def _wrapped(function: Callable[P, R], begin: Callable[[], Any]) -> Callable[P, R]:
+_END = object()
+
+
+async def _stepped(step: Awaitable[Any]) -> Any:
+    """What an asynchronous generator yields next, or `_END`."""
+    try:
+        return await step
+    except StopAsyncIteration:
+        return _END
+
+
+def _wrapped(  # noqa: C901  (one wrapper for each kind of function)
+    function: Callable[P, R], begin: Callable[[], Any]
+) -> Callable[P, R]:
     """A generator's energy is all from its first step to its end, also what its reader spends between."""
     plain: Callable[..., Any] = function
     if inspect.iscoroutinefunction(function):
@@ -103,9 +117,18 @@ def _wrapped(function: Callable[P, R], begin: Callable[[], Any]) -> Callable[P, 
 
         @functools.wraps(function)
         async def iterate_async(*args: Any, **more: Any) -> Any:
-            async with begin():
-                async for item in plain(*args, **more):
-                    yield item
+            async with begin(), contextlib.aclosing(plain(*args, **more)) as steps:
+                step = steps.__anext__()
+                while (item := await _stepped(step)) is not _END:
+                    try:
+                        sent = yield item
+                    except GeneratorExit:
+                        raise
+                    # What its reader sends or throws in is for the function, as with `yield from`.
+                    except BaseException as error:  # noqa: BLE001  (passed on whatever it is)
+                        step = steps.athrow(error)
+                    else:
+                        step = steps.asend(sent)
 
         return cast(Callable[P, R], iterate_async)
     if inspect.isgeneratorfunction(function):

@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from jouled._core import thread_cpu_ns, tree_cpu_ns
-from jouled.meter import Guard, Meter, Reading, ZoneCount
+from jouled.meter import Guard, Meter
+from jouled.model import Reading, ZoneCount
 
 # Two clock ticks: what the kernel may book later than it was spent, on each CPU.
 LATE_NS = 20_000_000

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, TypeVar
 
 import trio
@@ -12,7 +13,7 @@ from jouled import wire
 from jouled.config import Access
 from jouled.errors import JouledError
 from jouled.feed import Feed
-from jouled.model import Snapshot, ZoneKey
+from jouled.model import Reading, Snapshot, ZoneCount, ZoneKey
 from jouled.rows import DECIMALS
 from jouled.web.request import RefusedError
 
@@ -25,30 +26,6 @@ FOLLOW_POWER_S = 1.0
 POWER_SOURCES = frozenset({"hwmon", "battery"})
 # A sensor that answers later than that, or never.
 READ_S = 5.0
-
-
-class ZoneReading(Protocol):
-    """One zone: joules since the meter was opened, and when it was read (CLOCK_MONOTONIC)."""
-
-    @property
-    def zone(self) -> str: ...
-    @property
-    def index(self) -> str: ...
-    @property
-    def source(self) -> str: ...
-    @property
-    def joules(self) -> float: ...
-    @property
-    def at_ns(self) -> int: ...
-    @property
-    def watts(self) -> float | None: ...
-
-
-class Reading(Protocol):
-    """All zones, read in one go."""
-
-    @property
-    def zones(self) -> Sequence[ZoneReading]: ...
 
 
 class Meter(Protocol):
@@ -75,6 +52,7 @@ class Counters:
         self._open_meter = open_meter
         self._feed = feed
         self._meter: Meter | None = None
+        self._opened_s = 0.0
         self._is_open = trio.Event()
         self._coarse: _Taken | None = None
         self._lock = trio.Lock()
@@ -108,17 +86,18 @@ class Counters:
         meter = await self._opened()
         if not is_coarse:
             reading = await self._read()
-            return wire.Counters(meter.source, None, None, tuple(_fine(zone) for zone in reading.zones))
+            return wire.Counters(meter.source, self._opened_s, None, None, tuple(_fine(zone) for zone in reading.zones))
         now_s = trio.current_time()
         if self._coarse is None or now_s - self._coarse.at_s >= 1 / self.access.rate_hz:
             self._coarse = _Taken(now_s, await self._read())
         watts = _tick_watts(self._feed.latest, self.access.resolution_j)
         zones = tuple(_coarse(zone, self.access.resolution_j, watts) for zone in self._coarse.reading.zones)
-        return wire.Counters(meter.source, self.access.rate_hz, self.access.resolution_j, zones)
+        return wire.Counters(meter.source, self._opened_s, self.access.rate_hz, self.access.resolution_j, zones)
 
     async def _opened(self) -> Meter:
         if self._meter is None:
             self._meter = await self._in_thread(self._open_meter)
+            self._opened_s = time.monotonic()
             self._is_open.set()
         return self._meter
 
@@ -134,17 +113,17 @@ class Counters:
             raise RefusedError(503, f"the counters cannot be read: {error}") from error
 
 
-def _fine(zone: ZoneReading) -> wire.ZoneCount:
+def _fine(zone: ZoneCount) -> wire.ZoneCount:
     return _count(zone, zone.joules, zone.watts)
 
 
-def _coarse(zone: ZoneReading, resolution_j: float, watts: Mapping[ZoneKey, float]) -> wire.ZoneCount:
+def _coarse(zone: ZoneCount, resolution_j: float, watts: Mapping[ZoneKey, float]) -> wire.ZoneCount:
     """Power is that of the last tick: the meter's own may be of a moment that others have asked for."""
     joules = rounded_down(zone.joules, resolution_j) if resolution_j > 0 else zone.joules
     return _count(zone, joules, watts.get((zone.zone, zone.index, zone.source)))
 
 
-def _count(zone: ZoneReading, joules: float, watts: float | None) -> wire.ZoneCount:
+def _count(zone: ZoneCount, joules: float, watts: float | None) -> wire.ZoneCount:
     return wire.ZoneCount(
         zone=zone.zone,
         index=zone.index,
@@ -152,6 +131,7 @@ def _count(zone: ZoneReading, joules: float, watts: float | None) -> wire.ZoneCo
         joules_total=round(joules, DECIMALS),
         monotonic_seconds=zone.at_ns / 1e9,
         watts=None if watts is None else round(watts, DECIMALS),
+        gaps=zone.gaps,
     )
 
 

@@ -14,7 +14,7 @@ use crate::sensor_file::timed;
 
 /// Said unless both figures are the operator's.
 const ADVICE: &str =
-    "not a measurement: set estimate.idle_w and estimate.max_w per CPU if you know better";
+    "not a measurement: set estimate.idle and estimate.max per CPU if you know better";
 
 /// The model of this host: watts per logical CPU, idle and busy, times the CPUs that are online.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Estimate {
             Err(error) if idle_w_per_cpu.is_none() || max_w_per_cpu.is_none() => {
                 let path = cpuinfo.display();
                 return Err(unsupported(format!(
-                    "read {path}: {error}; set both estimate.idle_w and estimate.max_w, watts per CPU"
+                    "read {path}: {error}; set both estimate.idle and estimate.max, watts per CPU"
                 )));
             }
             result => result.unwrap_or_default(),
@@ -200,7 +200,7 @@ mod tests {
             meter.description(),
             "no power sensor: estimating 2.4–16.4 W from CPU load for Intel(R) Xeon(R) Gold 6130 CPU @ 2.10GHz \
              (4 CPUs); this is a model from the figures of Skylake, not a measurement: set \
-             estimate.idle_w and estimate.max_w per CPU if you know better"
+             estimate.idle and estimate.max per CPU if you know better"
         );
     }
 
@@ -233,7 +233,7 @@ mod tests {
         let error = Estimate::open(proc.path(), Some(1.0), None).unwrap_err();
         let path = proc.at("cpuinfo");
         let expected = format!(
-            "estimate: read {}: No such file or directory (os error 2); set both estimate.idle_w and estimate.max_w, watts per CPU",
+            "estimate: read {}: No such file or directory (os error 2); set both estimate.idle and estimate.max, watts per CPU",
             path.display()
         );
         assert_eq!(error.to_string(), expected);

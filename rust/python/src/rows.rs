@@ -1,7 +1,7 @@
 //! `jouled._core.Zone` and `Workload`: single rows of a snapshot, made only when they are asked for.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use jouled_core::labels;
@@ -55,14 +55,15 @@ impl From<&ZoneSnapshot> for Zone {
 }
 
 /// One workload, or one residual (whose labels are "level" and "reason").
+// Maps in order: the same snapshot is the same JSON.
 #[pyclass(frozen, get_all, module = "jouled._core")]
 pub(crate) struct Workload {
     /// What it is: the labels of its series, without "zone".
-    labels: HashMap<String, String>,
+    labels: BTreeMap<String, String>,
     /// Active joules by zone class since `created_s`.
-    joules: HashMap<String, f64>,
+    joules: BTreeMap<String, f64>,
     /// Mean active power in watts by zone class; empty where the workload has ended, or a class was not measured.
-    watts: HashMap<String, f64>,
+    watts: BTreeMap<String, f64>,
     /// CPU seconds since `created_s`.
     cpu_s: f64,
     /// Whether it still lives.
