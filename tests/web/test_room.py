@@ -19,7 +19,7 @@ import trio
 from jouled.config import Access, Limits, Listener
 from jouled.web import counters as counters_module
 from jouled.web import secrets
-from serving import FREE, Rig, serving
+from serving import FREE, Rig, connected, serving
 
 SOMEBODY = pwd.getpwnam("nobody")
 
@@ -127,6 +127,23 @@ async def test_new_settings_count_from_the_next_connection(tmp_path: Path) -> No
         assert (await rig.get("/api/v1/zones?now=1")).json["rate_hertz"] is None
         assert (await rig.get("/livez", content_length="1")).status == 413
         assert rig.places[0].listener.address == address
+
+
+async def test_a_token_that_a_reload_takes_away_is_refused_on_a_connection_that_was_open(tmp_path: Path) -> None:
+    secret = tmp_path / "hash"
+    secret.write_text(secrets.hash_token(b"old"))
+    request = b"GET /readyz HTTP/1.1\r\nhost: x\r\nauthorization: Bearer old\r\n\r\n"
+    async with serving(Listener(FREE, tokens=(f"file:{secret}",))) as rig, await connected(rig.places[0]) as stream:
+        with trio.fail_after(10):
+            await stream.send_all(request)
+            assert b"HTTP/1.1 200" in await stream.receive_some()
+            secret.write_text(secrets.hash_token(b"new"))
+            rig.room.apply(rig.config)
+            await stream.send_all(request)
+            rest = b""
+            while b" 401 " not in rest:
+                assert b"HTTP/1.1 200" not in rest
+                rest += await stream.receive_some()
 
 
 async def test_a_secret_that_is_gone_at_a_reload_is_said_and_the_old_one_stays(

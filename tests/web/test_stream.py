@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import trio
 
 from fakes import FakeSnapshot
 from jouled.config import Access, Limits, Listener
+from jouled.web import secrets
 from jouled.web import stream as stream_module
 from serving import FREE, Rig, connected, serving
 
@@ -56,9 +58,9 @@ class Events:
 
 
 @asynccontextmanager
-async def streaming(rig: Rig, query: str = "", *, place: int = 0) -> AsyncIterator[Events]:
+async def streaming(rig: Rig, query: str = "", *, place: int = 0, head: str = "") -> AsyncIterator[Events]:
     async with await connected(rig.places[place]) as stream:
-        await stream.send_all(f"GET /api/v1/stream{query} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+        await stream.send_all(f"GET /api/v1/stream{query} HTTP/1.1\r\nhost: x\r\n{head}\r\n".encode())
         events = Events(stream)
         await events.until(b"retry: 2000\n\n")
         yield events
@@ -105,6 +107,25 @@ async def test_an_interval_leaves_snapshots_out() -> None:
         took_s = trio.current_time() - first_s
     assert len(found) <= took_s / 0.5 + 1
     assert found[1]["sequence"] > 3
+
+
+async def test_a_reload_ends_the_streams_of_a_token_that_is_gone_and_of_no_other(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("kept", "gone")]
+    for path in paths:
+        path.write_text(secrets.hash_token(path.name.encode()))
+    async with (
+        serving(Listener(FREE, tokens=tuple(f"file:{path}" for path in paths))) as rig,
+        streaming(rig, head="authorization: Bearer kept\r\n") as kept,
+        streaming(rig, head="authorization: Bearer gone\r\n") as gone,
+    ):
+        for events in (kept, gone):
+            await events.snapshots(1)
+        paths[1].write_text(secrets.hash_token(b"another"))
+        rig.room.apply(rig.config)
+        rig.tick(FakeSnapshot(sequence=3))
+        assert [event["sequence"] for event in await kept.snapshots(2)] == [2, 3]
+        await gone.until(b"\r\n0\r\n\r\n")
+        assert b"id: 3\n" not in gone.raw
 
 
 async def test_silence_is_filled_so_that_nobody_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import ssl
@@ -139,6 +140,23 @@ async def test_a_reload_takes_the_new_certificate_for_new_connections(pair: Pair
         assert await first_line(rig, client_context(other)) == b"HTTP/1.1 200"
 
 
+async def test_a_reload_ends_connections_that_a_certificate_of_the_client_let_in(pair: Pair, other: Pair) -> None:
+    tls = msgspec.structs.replace(pair.tls(), client_ca=str(other.cert))
+    async with serving(Listener(FREE, tls=tls)) as rig:
+        raw = await trio.open_tcp_stream("127.0.0.1", port_of(rig.places[0]))
+        context = client_context(pair, other)
+        async with trio.SSLStream(raw, context, server_hostname="localhost", https_compatible=True) as client:
+            with trio.fail_after(10):
+                await client.send_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+                assert b"HTTP/1.1 200" in await client.receive_some()
+                trusted = msgspec.structs.replace(tls, client_ca=str(pair.cert))
+                changed = msgspec.structs.replace(rig.config.listeners[0], tls=trusted)
+                rig.room.apply(msgspec.structs.replace(rig.config, listen=(changed,)))
+                with suppress(trio.BrokenResourceError):
+                    while await client.receive_some():
+                        pass
+
+
 async def test_a_certificate_that_is_gone_at_a_reload_is_said_and_the_old_one_stays(
     pair: Pair, tmp_path: Path, lines: list[Any]
 ) -> None:
@@ -154,6 +172,12 @@ async def test_a_certificate_that_is_gone_at_a_reload_is_said_and_the_old_one_st
     (line,) = lines
     assert line["event"].startswith(f"tls: read {live.cert}: No such file or directory; check the path")
     assert line["event"].endswith("; what was there before stays in force")
+
+
+def test_a_pipe_in_place_of_a_certificate_is_refused_and_not_waited_for(pair: Pair, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="it is a pipe; name a PEM file"):
+        context_of(msgspec.structs.replace(pair.tls(), cert=str(tmp_path / "pipe")))
 
 
 def test_a_key_that_is_not_of_the_certificate_is_refused(pair: Pair, other: Pair) -> None:

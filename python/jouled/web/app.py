@@ -174,6 +174,6 @@ def _check_size(request: Request) -> None:
 async def _check_admitted(request: Request) -> None:
     if request.path in OPEN_TO_ALL:
         return
-    refused = await request.peer.policy.gate.admit(request.header(b"authorization"), request.peer.address)
+    refused = await request.peer.admit(request.header(b"authorization"))
     if refused is not None:
         raise RefusedError(refused.status, refused.words, headers=refused.headers)

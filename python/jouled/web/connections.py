@@ -59,6 +59,7 @@ class Connections:
         self._open: dict[_Connection, None] = {}
         self._emptied = trio.Event()
         self._problems = Once()
+        self.tls: ssl.SSLContext | None = None
         self.make_room_for_answer: Callable[[], bool] = no_room
         self.configure(policy, tls)
 
@@ -66,8 +67,12 @@ class Connections:
         return f"<Connections [{len(self._open)} of {self._limit}]>"
 
     def configure(self, policy: Policy, tls: ssl.SSLContext | None = None) -> None:
-        """For connections from now on."""
+        """Certificates and limits for connections from now on; who may read what for those there are, too."""
+        # Whom a client's certificate let in was asked at the handshake only.
+        is_by_certificate = any(context and context.verify_mode == ssl.CERT_REQUIRED for context in (self.tls, tls))
         self._policy = policy
+        for connection in self._open:
+            connection.adopt(policy, is_last=is_by_certificate or (self.tls is None) != (tls is None))
         self.tls = tls
         self.config = _hypercorn_config(policy.listener.limits)
         self._limit = min(policy.listener.limits.connections, _descriptors_share())
@@ -169,9 +174,11 @@ class _Connection(TCPServer):
     def __init__(self, room: Connections, stream: trio.SocketStream, peer: Peer, names: Names) -> None:
         self.is_busy = False
         self.is_stream = False
+        self._is_last = False
         self.waits_since_s: float | None = trio.current_time()
         self._limits = peer.policy.listener.limits
         self._names = names
+        self._peer = peer
         self._room = room
         self._scope = trio.CancelScope()
         peer.lasts = self._lasts
@@ -223,7 +230,16 @@ class _Connection(TCPServer):
             if not self.is_busy:
                 self._scope.deadline = float("inf")
             self._waits(not self.is_busy)
+            if self._is_last and not self.is_busy:
+                self.cut()
         await super().protocol_send(event)
+
+    def adopt(self, policy: Policy, *, is_last: bool) -> None:
+        """What is asked from now on is asked under this policy; nothing more is where `is_last`."""
+        self._peer.policy = policy
+        self._is_last |= is_last
+        if self._is_last and (not self.is_busy or self.is_stream):
+            self.cut()
 
     def cut(self) -> None:
         self._bounded.cut()
@@ -310,7 +326,9 @@ class _BoundedStream(trio.abc.HalfCloseableStream):
             await self._stream.send_eof()
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        # TLS says goodbye, which a client that does not read can hold up; cancelled, it closes all the same.
+        with trio.move_on_after(self._limits.send_s):
+            await self._stream.aclose()
 
     def cut(self) -> None:
         """Ends a send that is under way, too."""

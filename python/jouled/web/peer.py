@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from jouled.web.access import Policy
+from jouled.web.gate import Refusal
 
 
 def nothing() -> None:
@@ -56,6 +57,10 @@ class Peer:
         self.streams = streams
         self.lasts = lasts
         self.make_room = make_room
+
+    async def admit(self, authorization: str) -> Refusal | None:
+        """By the policy that holds now: after a reload it is another. None where the client is let in."""
+        return await self.policy.gate.admit(authorization, self.address)
 
     async def is_coarse(self) -> bool:
         return await self.policy.is_coarse(self.uid)

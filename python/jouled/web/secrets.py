@@ -139,6 +139,8 @@ def give_back_large_blocks() -> None:
 
 def _read(path: Path) -> str:
     try:
+        if path.is_fifo():  # opening it would wait for a writer, and the daemon with it
+            raise ConfigError(f"read {path}: it is a pipe; name a file that holds the hash")
         with path.open("rb") as file:
             content = file.read(FILE_BYTES_MAX + 1)
         text = content.decode("ascii").strip()

@@ -53,8 +53,8 @@ class Server:
                 clients.cancel_scope.cancel()
 
     def apply(self, config: Config) -> None:
-        """New secrets, certificates, limits and access, for connections from now on. A place whose new
-        settings cannot be used keeps its own, and says so.
+        """New secrets and access at once; new certificates and limits for connections from now on. A place
+        whose new settings cannot be used keeps its own, and says so.
         """
         by_address = {listener.address: listener for listener in config.listeners}
         for place, _ in self._places:

@@ -33,6 +33,7 @@ class EventStream:
         self._request = request
         self._selection = selection
         self._every_s = every_s
+        self._policy = request.peer.policy
 
     async def run(self, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
@@ -52,6 +53,8 @@ class EventStream:
             memo = None
             with trio.move_on_after(KEEP_ALIVE_S):
                 memo = await self._next(sent, not_before_s)
+            if not await self._is_still_admitted():
+                return
             if memo is None:
                 await _send(send, (b": still here\n\n",))
                 continue
@@ -59,6 +62,14 @@ class EventStream:
             not_before_s = trio.current_time() + self._every_s
             body = await self._api.snapshot_body(memo, self._selection, is_gzip=False)
             await _send(send, (b"event: snapshot\nid: %d\ndata: " % sent.sequence, *body.parts, b"\n\n"))
+
+    async def _is_still_admitted(self) -> bool:
+        """A reload may have taken the client's secret away; a stream must not outlive it."""
+        peer = self._request.peer
+        if peer.policy is self._policy:
+            return True
+        self._policy = peer.policy
+        return await peer.admit(self._request.header(b"authorization")) is None
 
     async def _next(self, sent: Snapshot | None, not_before_s: float) -> Memo | None:
         """Not the one that was sent, and not before its time. None at the end of the feed."""

@@ -21,14 +21,14 @@ def context_of(tls: Tls) -> ssl.SSLContext:
     try:
         # Without a password of its own, OpenSSL would ask the terminal for that of an encrypted key.
         context.load_cert_chain(tls.cert, tls.key, password=_no_password)
-    except (ssl.SSLError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(
             f"tls: {tls.cert} and {tls.key}: {_reason(error)}; give a PEM certificate and its own key, unencrypted"
         ) from error
     if tls.client_ca is not None:
         try:
             context.load_verify_locations(tls.client_ca)
-        except ssl.SSLError as error:
+        except OSError as error:
             raise ConfigError(f"tls: {tls.client_ca}: {_reason(error)}; give PEM certificates") from error
         context.verify_mode = ssl.CERT_REQUIRED
     return context
@@ -37,6 +37,8 @@ def context_of(tls: Tls) -> ssl.SSLContext:
 def _check_readable(path: str) -> None:
     """OpenSSL says what is wrong, but not with which file."""
     try:
+        if Path(path).is_fifo():  # opening it would wait for a writer, and the daemon with it
+            raise ConfigError(f"tls: read {path}: it is a pipe; name a PEM file")
         with Path(path).open("rb") as file:
             file.read(1)
     except OSError as error:
