@@ -370,6 +370,12 @@ def test_an_address_named_again_by_flag_or_variable_keeps_its_access_rules(tmp_p
     assert traced.origin(("listen", 1, "tokens")) == f"{path}:3"
 
 
+@pytest.mark.parametrize("spelled", ["[0:0::1]:1", "[::0001]:01"])
+def test_an_address_in_another_spelling_is_the_same_address(tmp_path: Path, spelled: str) -> None:
+    path = written(tmp_path, '[[listen]]\naddress = "[::1]:1"\ntokens = ["credential:t"]\n')
+    assert load(path, {"listen": (spelled,)}).listeners == [Listener(address="[::1]:1", tokens=("credential:t",))]
+
+
 # ---- which file ----
 
 

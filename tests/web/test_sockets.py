@@ -252,6 +252,13 @@ def test_an_inherited_tcp_socket_that_no_setting_names_is_said(
     ]
 
 
+def test_a_guarded_listener_is_never_replaced_by_an_open_socket(inherited: list[socket.socket]) -> None:
+    tcp(inherited)
+    guarded = Listener("127.0.0.1:1", tokens=("sha256$" + 64 * "0",))
+    with pytest.raises(ConfigError, match=r"listen on 127\.0\.0\.1:1: guarded by the settings.* ListenStream=127"):
+        sockets.open_all([guarded], inherited)
+
+
 def test_sockets_of_the_other_kind_are_opened_here(inherited: list[socket.socket], path: Path) -> None:
     listeners = [Listener("127.0.0.1:0"), Listener(unix(inherited, path))]
     places = sockets.open_all(listeners, inherited)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jouled.config import checking, shapes
+from jouled.config.address import canonical
 from jouled.config.checking import nearest
 from jouled.config.refused import KeyPath, RefusedError, dotted
 from jouled.config.settings import Config
@@ -213,11 +214,20 @@ def _from_text(key: Key, value: object, origin: str) -> object:
 
 
 def _table_of(listen: object, address: object) -> tuple[int, dict[str, Any] | None]:
-    """The `[[listen]]` table of this address, and its number in the list."""
+    """The `[[listen]]` table of this address, however it is spelled, and its number in the list."""
     for number, entry in enumerate(listen if isinstance(listen, list) else ()):
-        if isinstance(entry, dict) and entry.get("address") == address:
+        if isinstance(entry, dict) and _is_same(entry.get("address"), address):
             return number, entry
     return -1, None
+
+
+def _is_same(one: object, other: object) -> bool:
+    if one == other:
+        return True
+    try:
+        return canonical(str(one)) == canonical(str(other)) is not None
+    except ValueError:  # it is refused for what it is, later
+        return False
 
 
 def _is_below(place: KeyPath, path: KeyPath) -> bool:

@@ -110,6 +110,12 @@ def open_all(listeners: Sequence[Listener], inherited: Sequence[socket.socket] =
 def _say_left_out(listener: Listener, places: Sequence[Place]) -> None:
     if not any(place.listener is listener for place in places):
         bare = listener.address.removeprefix(UNIX)
+        if listener.tls or listener.users or listener.tokens:
+            # What systemd opened in its place would be open to everybody.
+            raise ConfigError(
+                f"listen on {listener.address}: guarded by the settings, and systemd opened other addresses in its "
+                f"place; give jouled.socket ListenStream={bare}, or leave TCP addresses out there"
+            )
         log.warning(f"listen on {listener.address}: left to jouled.socket; add ListenStream={bare} there")
 
 
