@@ -49,7 +49,7 @@ fmt: python-dev rust-tools ## format Rust and Python, and fix what can be fixed
 	@if [ -e rust/fuzz/Cargo.toml ]; then $(CARGO) fmt --manifest-path rust/fuzz/Cargo.toml; fi
 	ruff check --fix --quiet .
 	ruff format .
-	python scripts/settings_documents.py --fix
+	PYTHONPATH=python python scripts/settings_documents.py --fix
 
 # ---- Rust (PyO3 asks the environment's Python what to build for, so that one is made first) ----
 
@@ -75,7 +75,7 @@ py-lint: python-dev $(stubs) ## ruff, mypy --strict, stub diff, import-linter
 	ruff format --check . || { echo 'mend it with: make fmt' >&2; exit 1; }
 	mypy
 	PYTHONPATH=python lint-imports --no-logo
-	python scripts/settings_documents.py
+	PYTHONPATH=python python scripts/settings_documents.py
 
 .PHONY: py-test
 py-test: $(extension) python-dev promtool ## pytest on the tree (PYTEST_ARGS="-k page")
