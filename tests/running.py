@@ -40,7 +40,11 @@ class Running:
 @contextmanager
 def running(*command: str, pass_fds: Sequence[int] = (), environ: Mapping[str, str] | None = None) -> Iterator[Running]:
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, pass_fds=pass_fds, env={**os.environ, **(environ or {})}
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        pass_fds=pass_fds,
+        env={"JOULED_STORE_URL": "none", **os.environ, **(environ or {})},
     )
     try:
         assert process.stderr is not None

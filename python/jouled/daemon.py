@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 import trio
 
@@ -27,6 +27,9 @@ from jouled.sampler import SCAN_THREAD, Sampler, scan_in_thread
 from jouled.web import counters, sockets
 from jouled.web.sockets import Place
 
+if TYPE_CHECKING:  # SQLAlchemy comes with it
+    from jouled.store import Store
+
 # Clients who come before the first interval, as the one does whose connection started the daemon, wait
 # in the socket's queue and are answered, not sent away. A host whose scans fail is to answer all the same.
 FIRST_CLIENTS_WAIT_S = 2.0
@@ -40,7 +43,13 @@ EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 
 
-async def run(config: Config, scanner: Scanner, places: Sequence[Place], reload: Reload | None = None) -> None:
+async def run(
+    config: Config,
+    scanner: Scanner,
+    places: Sequence[Place],
+    reload: Reload | None = None,
+    store: Store | None = None,
+) -> None:
     """The daemon's life: sinks outside, sources inside.
 
     A signal cancels the sources; then the feed closes, and the sinks end on their own, the web room
@@ -51,7 +60,7 @@ async def run(config: Config, scanner: Scanner, places: Sequence[Place], reload:
     feed: Feed[Snapshot] = Feed()
     sampler = Sampler(scan_in_thread(scanner), feed, period_s=config.interval_s)
     open_counters = functools.partial(open_meter, config)
-    room = Room(config, feed, sampler, source=scanner.source, open_meter=open_counters, places=places)
+    room = Room(config, feed, sampler, source=scanner.source, open_meter=open_counters, places=places, store=store)
     sampler.on_snapshot = room.observe
     stop, has_measured = trio.Event(), trio.Event()
     stopping = trio.CancelScope()
@@ -70,6 +79,8 @@ async def run(config: Config, scanner: Scanner, places: Sequence[Place], reload:
                 with stopping:
                     async with trio.open_nursery() as sources:
                         sinks.start_soon(tell_systemd, feed)
+                        if store is not None:
+                            await sinks.start(keep_books, config, store, feed)
                         sources.start_soon(measure, sampler, has_measured)
                         with trio.move_on_after(FIRST_CLIENTS_WAIT_S):
                             await has_measured.wait()
@@ -86,6 +97,14 @@ async def run(config: Config, scanner: Scanner, places: Sequence[Place], reload:
                 feed.close()
                 stop.set()
         signals.cancel_scope.cancel()
+
+
+async def keep_books(
+    config: Config, store: Store, feed: Feed[Snapshot], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    from jouled.keeper import keep
+
+    await keep(config, store, feed, task_status)
 
 
 async def measure(sampler: Sampler, has_measured: trio.Event) -> None:
@@ -211,7 +230,8 @@ def start(config: Config, open_scanner: Callable[[Config], Scanner], reload: Rel
         scanner = open_scanner(config)
         for notice in scanner.notices():
             log.warning(notice)
-        trio.run(run, config, scanner, places, reload)
+        store = undo.enter_context(open_store(config)) if config.store.url != "none" else None
+        trio.run(run, config, scanner, places, reload, store)
 
 
 def say_why(error: BaseException) -> int:
@@ -251,6 +271,13 @@ def open_host(config: Config) -> Scanner:
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error
+
+
+def open_store(config: Config) -> Store:
+    """The books. What they need is imported only here: a node that only measures has none of it."""
+    from jouled.store import Store as OpenStore
+
+    return OpenStore(config.store.url, state_dir=config.state_dir, prefix=config.store.prefix)
 
 
 def open_meter(config: Config) -> counters.Meter:

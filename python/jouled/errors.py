@@ -20,3 +20,23 @@ class UnsupportedError(JouledError):
 
 class ConfigError(JouledError):
     """The configuration asks for something that cannot be: say what, and exit with code 2."""
+
+
+class StoreError(JouledError):
+    """The store is away, full or of another version: measuring goes on, what can wait does."""
+
+
+class BooksError(JouledError):
+    """The books cannot take, or do not hold, what was asked for. Nothing was changed."""
+
+
+class NotFoundError(BooksError):
+    """There is no such record."""
+
+
+class ConflictError(BooksError):
+    """It is there already and says otherwise, or its state does not allow this."""
+
+
+class InvalidError(BooksError):
+    """Well-formed, but it cannot be: a negative energy, a time in the far future, an unknown timezone."""

@@ -13,9 +13,9 @@ from jouled.feed import Feed
 from jouled.model import Snapshot
 from jouled.rows import Host
 from jouled.web import app as app_module
-from jouled.web.api import Api
 from jouled.web.app import App
 from jouled.web.counters import Counters
+from jouled.web.live import Live
 from jouled.web.negotiate import Form
 from jouled.web.page import Page
 from jouled.web.prepared import Prepared
@@ -42,7 +42,7 @@ class Room:
         access = Access()
         prepared = Prepared(self.feed, access, interval_s=1.0)
         counters = Counters(lambda: self.meter, self.feed, access)
-        api = Api(prepared, counters, Host("1.2.3", "box", "fake"))
+        api = Live(prepared, counters, Host("1.2.3", "box", "fake"))
         page = Page(prepared, lambda form, _: b"own 1\n" if form is Form.TEXT else b"# EOF\n")
         self.app = App(page, api, self.feed, self.sampler)
 

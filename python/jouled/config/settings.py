@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
+from jouled.config.about import DAY_S, YEAR_S, about
 from jouled.config.address import UNIX, canonical, check_address, is_loopback
+from jouled.config.books import Alerts, ApiSettings, Carbon, Node, Redis, Store, Supplies
 from jouled.config.hashes import password_problem, token_problem
 from jouled.config.refused import RefusedError
 from jouled.config.units import WATTS, Bytes, Hertz, Joules, Seconds, Watts
@@ -16,48 +18,14 @@ IDLE_POLICIES = Literal["ratio", "learned"]
 METER_WORDS = Literal["auto", "rapl", "hwmon", "battery", "estimate", "fake"]
 LEVEL_WORDS = Literal["process", "unit", "container", "pod", "vm", "user"]
 LOG_LEVELS = Literal["debug", "info", "warning", "error"]
-COMPAT_WORDS = Literal["kepler"]
+COMPAT_WORDS = Literal["kepler", "energy-service"]
 DETAIL_WORDS = Literal["coarse", "full"]
 LOG_FORMATS = Literal["auto", "text", "json", "journal"]
 
-DAY_S = 24 * 3600.0
-YEAR_S = 365 * DAY_S
 USER_NAME_MAX = 256
 # The extension reads these itself; known here too, so that --check-config finds what it would refuse.
 FAKE_ZONE = re.compile(r"\s*[^=:]+(:[^=]+)?=\s*\d+(\.\d+)?\s*[Ww]?\s*(@\d+)?", re.ASCII)
 READER = re.compile(r"@?[^@:,\s][^:,\s]*")
-
-
-def about(
-    description: str,
-    *,
-    flag: str | None = None,
-    metavar: str | None = None,
-    least: float | None = None,
-    most: float | None = None,
-    absent: str | None = None,
-    example: object = None,
-    allowed: str | None = None,
-    is_live: bool = False,
-) -> Meta:
-    """What is said of a key. `absent` is what holds where there is no value, `example` a value to show
-    there; `is_live` is for what a reload applies.
-    """
-    bounds: dict[str, Any] = {"minimum": least, "maximum": most}
-    return Meta(
-        description=description,
-        extra_json_schema={name: bound for name, bound in bounds.items() if bound is not None},
-        extra={
-            "flag": flag,
-            "metavar": metavar,
-            "least": least,
-            "most": most,
-            "absent": absent,
-            "example": example,
-            "allowed": allowed,
-            "is_live": is_live,
-        },
-    )
 
 
 class Terminated(Struct, frozen=True, forbid_unknown_fields=True):
@@ -151,7 +119,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
         default=16 * 1024, name="head"
     )
     body_bytes: Annotated[Bytes, about("Size of a request's body.", least=0, most=64 * 1024 * 1024)] = field(
-        default=64 * 1024, name="body"
+        default=1024 * 1024, name="body"
     )
     idle_s: Annotated[Seconds, about("How long a connection may say nothing.", least=0.01, most=DAY_S)] = field(
         default=65.0, name="idle"
@@ -324,7 +292,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
     state_dir: Annotated[
         str,
-        about("Where state will be kept; nothing is yet.", flag="--state-dir", metavar="DIR", allowed="a directory"),
+        about("Where state is kept.", flag="--state-dir", metavar="DIR", allowed="a directory"),
     ] = "/var/lib/jouled"
     sysfs: Annotated[str, about("Where sysfs is mounted.", flag="--sysfs", metavar="DIR", allowed="a directory")] = (
         "/sys"
@@ -337,6 +305,13 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     estimate: Annotated[Estimate, about("The model, where no sensor can be read.")] = Estimate()
     fake: Annotated[Fake, about("Made-up zones, for the meter fake.")] = Fake()
     log: Annotated[Log, about("What the daemon says.")] = Log()
+    node: Annotated[Node, about("What this host is in the books.")] = Node()
+    store: Annotated[Store, about("Where the books are kept.")] = Store()
+    api: Annotated[ApiSettings, about("What one client of the API may do.")] = ApiSettings()
+    carbon: Annotated[Carbon, about("Where carbon intensity comes from.")] = Carbon()
+    alerts: Annotated[Alerts, about("Who is told of events.")] = Alerts()
+    supplies: Annotated[Supplies, about("Batteries and UPSes that are read by themselves.")] = Supplies()
+    redis: Annotated[Redis, about("Shares the stream among several daemons.")] = Redis()
 
     def __post_init__(self) -> None:
         for key in ("sysfs", "procfs", "state_dir"):

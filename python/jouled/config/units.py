@@ -76,7 +76,7 @@ def shown(value: object) -> str:
 SECONDS = Unit(
     "a duration",
     "seconds",
-    {"s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0},
+    {"s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0, "d": 86400.0},
     '"500ms", "5s", "2m"',
 )
 WATTS = Unit("a power", "watts", {"W": 1.0, "mW": 0.001, "kW": 1000.0}, '"65W", "500mW"')

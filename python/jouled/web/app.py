@@ -11,7 +11,7 @@ import trio
 from jouled.feed import Feed
 from jouled.model import Snapshot
 from jouled.sampler import Sampler
-from jouled.web.api import Api
+from jouled.web.live import Live
 from jouled.web.negotiate import form_of
 from jouled.web.page import Page
 from jouled.web.prepared import Body
@@ -44,16 +44,20 @@ HOME = b"""<!doctype html>
 """
 
 Answer: TypeAlias = Response | EventStream
+AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Route: TypeAlias = Callable[[Request], Awaitable[Answer]]
 
 
 class App:
     """The ASGI application. `requests` counts what was answered, by route and status."""
 
-    def __init__(self, page: Page, api: Api, feed: Feed[Snapshot], sampler: Sampler) -> None:
+    def __init__(
+        self, page: Page, live: Live, feed: Feed[Snapshot], sampler: Sampler, *, books: AsgiApp | None = None
+    ) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
         self._page = page
-        self._api = api
+        self._live = live
+        self._books = books
         self._feed = feed
         self._sampler = sampler
         self._responses = 0
@@ -62,15 +66,19 @@ class App:
             "/metrics": self._metrics,
             "/livez": self._livez,
             "/readyz": self._readyz,
-            "/api/v1/snapshot": api.snapshot,
-            "/api/v1/zones": api.zones,
-            "/api/v1/workloads": api.workloads,
+            "/api/v1/snapshot": live.snapshot,
+            "/api/v1/zones": live.zones,
+            "/api/v1/workloads": live.workloads,
             "/api/v1/stream": self._stream,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._http(Request(scope), receive, send)
+            request = Request(scope)
+            if self._books is not None and _is_json(request) and request.path not in self._routes:
+                await self._of_books(self._books, request, receive, send)
+            else:
+                await self._http(request, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
 
@@ -90,6 +98,16 @@ class App:
             self._responses -= 1
         if isinstance(answer, EventStream):
             await self._finish(request, answer, receive, send)
+
+    async def _of_books(self, books: AsgiApp, request: Request, receive: Receive, send: Send) -> None:
+        """After the listener's own checks, which hold for every room."""
+        try:
+            _check_size(request)
+            await _check_admitted(request)
+        except RefusedError as refused:
+            await self._finish(request, refusal(refused, is_json=True), receive, send)
+            return
+        await books(request.scope, receive, send)
 
     async def _finish(self, request: Request, answer: Answer, receive: Receive, send: Send) -> None:
         # Only routes there are: names that clients choose would be series without end.
@@ -138,8 +156,8 @@ class App:
         return Response(200, form.value, body, ((b"vary", b"accept, accept-encoding"),))
 
     async def _stream(self, request: Request) -> EventStream:
-        memo = await self._api.memo(request)
-        return await open_stream(self._api, self._feed, memo.snapshot.levels, request)
+        memo = await self._live.memo(request)
+        return await open_stream(self._live, self._feed, memo.snapshot.levels, request)
 
     async def _livez(self, _: Request) -> Response:
         return plain(200, "alive")

@@ -196,7 +196,7 @@ class _Connection(TCPServer):
             with self._scope:
                 if self._secured is not None and not await self._shake_hands(self._secured):
                     return
-                async with _BodilessGroup() as group:
+                async with _GatheringGroup() as group:
                     self._task_group = group
                     self.protocol = _Http1(  # type: ignore[assignment]  # it wraps this one, to offer HTTP/2
                         self.app,
@@ -266,19 +266,27 @@ class _Http1(H11Protocol):
         """Stays with HTTP/1.1, which every scraper speaks."""
 
 
-class _BodilessGroup(TaskGroup):
-    """Drops what is sent as a body: no route takes one, and a queue that nobody empties would stop
-    the connection.
+class _GatheringGroup(TaskGroup):
+    """Gathers a request's body beside hypercorn's queue, where one that nobody reads would stop the
+    connection: what the application receives is the whole of it, at the end. Without Content-Length,
+    or beyond the listener's limit, nothing is kept; such a request is refused by its head.
     """
 
-    async def spawn_app(self, *arguments: Any) -> Callable[[Any], Awaitable[None]]:
-        put = await super().spawn_app(*arguments)
+    async def spawn_app(self, app: Any, config: Config, scope: Any, send: Any) -> Callable[[Any], Awaitable[None]]:
+        put = await super().spawn_app(app, config, scope, send)
+        body = bytearray()
+        most = scope["state"]["peer"].policy.listener.limits.body_bytes if scope["type"] == "http" else 0
 
-        async def put_all_but_bodies(message: Any) -> None:
-            if not message.get("body"):
+        async def gather(message: Any) -> None:
+            if message["type"] != "http.request":
                 await put(message)
+            elif message.get("more_body"):
+                if len(body) + len(message["body"]) <= most:
+                    body.extend(message["body"])
+            else:
+                await put({"type": "http.request", "body": bytes(body), "more_body": False})
 
-        return put_all_but_bodies
+        return gather
 
 
 class _BoundedStream(trio.abc.HalfCloseableStream):

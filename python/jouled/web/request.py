@@ -43,21 +43,21 @@ class Request:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.peer: Peer = scope["state"]["peer"]
-        self._scope = scope
+        self.scope = scope
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path}>"
 
     def header(self, name: bytes) -> str:
         """All lines of this header; a header may be given several times."""
-        headers = self._scope["headers"]
+        headers = self.scope["headers"]
         return ",".join(value.decode("latin-1") for key, value in headers if key.lower() == name)
 
     @property
     def head_bytes(self) -> int:
         """About what the request line and the headers took on the wire."""
-        lines = sum(len(key) + len(value) + 4 for key, value in self._scope["headers"])
-        return len(self._scope.get("raw_path", b"")) + len(self._scope.get("query_string", b"")) + lines
+        lines = sum(len(key) + len(value) + 4 for key, value in self.scope["headers"])
+        return len(self.scope.get("raw_path", b"")) + len(self.scope.get("query_string", b"")) + lines
 
     @cached_property
     def takes_gzip(self) -> bool:
@@ -65,7 +65,7 @@ class Request:
 
     def parameters(self, known: Collection[str]) -> Mapping[str, str]:
         """The query. A parameter with a typing error must not be one ignored, so all must be known."""
-        text = bytes(self._scope.get("query_string", b"")).decode("latin-1")
+        text = bytes(self.scope.get("query_string", b"")).decode("latin-1")
         try:
             pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=PARAMETERS_MAX)
         except ValueError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -13,14 +14,17 @@ from jouled.feed import Feed
 from jouled.model import Snapshot
 from jouled.rows import Host
 from jouled.sampler import Sampler
-from jouled.web.api import Api
 from jouled.web.app import App
 from jouled.web.counters import Counters, Meter
+from jouled.web.live import Live
 from jouled.web.metrics import OwnMetrics
 from jouled.web.page import Page
 from jouled.web.prepared import Prepared
 from jouled.web.server import Server
 from jouled.web.sockets import Place
+
+if TYPE_CHECKING:  # a node that only measures imports neither SQLAlchemy nor Litestar
+    from jouled.store import Store
 
 
 class Room:
@@ -35,14 +39,21 @@ class Room:
         source: str,
         open_meter: Callable[[], Meter],
         places: Sequence[Place],
+        store: Store | None = None,
     ) -> None:
         metrics = OwnMetrics(sampler, source=source)
         self.observe = metrics.observe
         self._prepared = Prepared(feed, config.access, config.interval_s)
         self._counters = Counters(open_meter, feed, config.access)
         host = Host(version=jouled.__version__, hostname=socket.gethostname(), source=source)
-        api = Api(self._prepared, self._counters, host)
-        self._app = App(Page(self._prepared, metrics.render), api, feed, sampler)
+        live = Live(self._prepared, self._counters, host)
+        self._app = App(
+            Page(self._prepared, metrics.render),
+            live,
+            feed,
+            sampler,
+            books=None if store is None else open_books(store),
+        )
         metrics.requests = self._app.requests
         self._server = Server(self._app, places, config.access)
 
@@ -63,3 +74,10 @@ class Room:
         self._prepared.apply(config.access, config.interval_s)
         self._counters.access = config.access
         self._server.apply(config)
+
+
+def open_books(store: Store) -> Any:
+    """The API over the books, as an ASGI application."""
+    from jouled.web.api.application import application
+
+    return application(store)

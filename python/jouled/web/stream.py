@@ -10,7 +10,7 @@ from jouled.feed import Feed
 from jouled.model import Snapshot
 from jouled.rows import Selection
 from jouled.web import query
-from jouled.web.api import SELECTION, Api
+from jouled.web.live import SELECTION, Live
 from jouled.web.prepared import Memo
 from jouled.web.request import Receive, Request, Send
 from jouled.web.response import NO_STORE
@@ -27,8 +27,10 @@ class EventStream:
     Latest wins: a client that reads slowly misses snapshots, and holds up nobody.
     """
 
-    def __init__(self, api: Api, feed: Feed[Snapshot], request: Request, selection: Selection, every_s: float) -> None:
-        self._api = api
+    def __init__(
+        self, live: Live, feed: Feed[Snapshot], request: Request, selection: Selection, every_s: float
+    ) -> None:
+        self._live = live
         self._feed = feed
         self._request = request
         self._selection = selection
@@ -60,7 +62,7 @@ class EventStream:
                 continue
             sent = memo.snapshot
             not_before_s = trio.current_time() + self._every_s
-            body = await self._api.snapshot_body(memo, self._selection, is_gzip=False)
+            body = await self._live.snapshot_body(memo, self._selection, is_gzip=False)
             await _send(send, (b"event: snapshot\nid: %d\ndata: " % sent.sequence, *body.parts, b"\n\n"))
 
     async def _is_still_admitted(self) -> bool:
@@ -76,7 +78,7 @@ class EventStream:
         while not self._feed.is_closed:
             wait_s = not_before_s - trio.current_time()
             if wait_s <= 0:
-                memo = await self._api.memo(self._request)
+                memo = await self._live.memo(self._request)
                 if memo.snapshot is not sent:
                     return memo
             with trio.move_on_after(wait_s if wait_s > 0 else float("inf")):
@@ -84,10 +86,10 @@ class EventStream:
         return None
 
 
-async def open_stream(api: Api, feed: Feed[Snapshot], computed: Sequence[str], request: Request) -> EventStream:
+async def open_stream(live: Live, feed: Feed[Snapshot], computed: Sequence[str], request: Request) -> EventStream:
     """Raises RefusedError for what cannot be asked for."""
     parameters = request.parameters((*SELECTION, "interval"))
-    return EventStream(api, feed, request, query.selection(parameters, computed), query.interval_s(parameters))
+    return EventStream(live, feed, request, query.selection(parameters, computed), query.interval_s(parameters))
 
 
 _HEADERS = [

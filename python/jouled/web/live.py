@@ -19,7 +19,7 @@ VARY = (b"vary", b"accept-encoding, authorization")
 SELECTION = ("level", "sort", "limit")
 
 
-class Api:
+class Live:
     """The routes that answer once; `stream` builds on `snapshot_body`."""
 
     def __init__(self, prepared: Prepared, counters: Counters, host: Host) -> None:

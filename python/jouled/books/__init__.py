@@ -1,0 +1,1 @@
+"""What the records mean: rules without a clock, an event loop or a database."""

@@ -1,0 +1,1 @@
+"""What the outside says: carbon intensity, and supplies that tell how they are."""

@@ -1,0 +1,8 @@
+"""The tables, by noun. Importing this fills `metadata` with all of them."""
+
+from __future__ import annotations
+
+from jouled.store.schema import access, carbon, events, load, measured, meters, readings, sites
+from jouled.store.schema.tables import MARK, metadata
+
+__all__ = ["MARK", "access", "carbon", "events", "load", "measured", "metadata", "meters", "readings", "sites"]

@@ -1,0 +1,1 @@
+"""The API over the books: Litestar, imported only where there is a store."""
