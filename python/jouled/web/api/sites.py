@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litestar import Controller, get, post, put
+from litestar.params import JSONBody
 
 from jouled.bookkeeping import sites
 from jouled.web.api.parameters import Cursor, Limit, TheClock, TheStore
@@ -17,7 +18,7 @@ class Sites(Controller):
     tags = ("sites",)
 
     @post()
-    async def create_site(self, data: SiteDraft, store: TheStore, clock: TheClock) -> Site:
+    async def create_site(self, data: JSONBody[SiteDraft], store: TheStore, clock: TheClock) -> Site:
         """Make a site."""
         return await store.commit(lambda connection: sites.create(connection, data, clock()))
 
@@ -32,6 +33,6 @@ class Sites(Controller):
         return await store.fetch(lambda connection: sites.get(connection, site_id))
 
     @put("/{site_id:str}")
-    async def replace_site(self, site_id: str, data: SiteDraft, store: TheStore, clock: TheClock) -> Site:
+    async def replace_site(self, site_id: str, data: JSONBody[SiteDraft], store: TheStore, clock: TheClock) -> Site:
         """Change a site; what is left out gets its default."""
         return await store.commit(lambda connection: sites.replace(connection, site_id, data, clock()))
