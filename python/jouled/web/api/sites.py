@@ -6,7 +6,7 @@ from litestar import Controller, get, post, put
 from litestar.params import JSONBody
 
 from jouled.bookkeeping import sites
-from jouled.web.api.parameters import Cursor, Limit, TheClock, TheStore
+from jouled.web.api.parameters import Cursor, IdInPath, Limit, TheClock, TheStore
 from jouled.wire.problems import Page
 from jouled.wire.sites import Site, SiteDraft
 
@@ -28,11 +28,11 @@ class Sites(Controller):
         return await store.fetch(lambda connection: sites.listed(connection, cursor, limit))
 
     @get("/{site_id:str}")
-    async def get_site(self, site_id: str, store: TheStore) -> Site:
+    async def get_site(self, site_id: IdInPath, store: TheStore) -> Site:
         """One site with its load now."""
         return await store.fetch(lambda connection: sites.get(connection, site_id))
 
     @put("/{site_id:str}")
-    async def replace_site(self, site_id: str, data: JSONBody[SiteDraft], store: TheStore, clock: TheClock) -> Site:
+    async def replace_site(self, site_id: IdInPath, data: JSONBody[SiteDraft], store: TheStore, clock: TheClock) -> Site:
         """Change a site; what is left out gets its default."""
         return await store.commit(lambda connection: sites.replace(connection, site_id, data, clock()))
