@@ -77,12 +77,16 @@ py-lint: python-dev $(stubs) ## ruff, mypy --strict, stub diff, import-linter
 	PYTHONPATH=python lint-imports --no-logo
 	PYTHONPATH=python python scripts/settings_documents.py
 
+.PHONY: servers
+servers:
+	@scripts/debian-packages postgresql redis nut
+
 .PHONY: py-test
-py-test: $(extension) python-dev promtool ## pytest on the tree (PYTEST_ARGS="-k page")
+py-test: $(extension) python-dev promtool servers ## pytest on the tree (PYTEST_ARGS="-k page")
 	python -m pytest $(PYTEST_ARGS)
 
 .PHONY: wheel-test
-wheel-test: python-dev promtool ## build the wheel and run pytest on it, with the sources away
+wheel-test: python-dev promtool servers ## build the wheel and run pytest on it, with the sources away
 	scripts/wheel-test
 
 .PHONY: stubs
@@ -107,6 +111,14 @@ divan: python-run ## single pieces of the core, in nanoseconds (BENCH="ledger" p
 fuzz: ## every parser against random bytes, FUZZ_SECONDS (60) each; needs a nightly Rust
 	@scripts/debian-packages cc cxx
 	scripts/fuzz $(FUZZ_SECONDS)
+
+.PHONY: store-kill
+store-kill: $(extension) python-dev servers ## kill -9 while the store is written, twenty times on each engine (KILL_ARGS="--rounds 3")
+	python scripts/kill_store.py $(KILL_ARGS)
+
+.PHONY: store-bench
+store-bench: $(extension) python-dev servers ## what the books take: ingestion, questions among 10 million records, reads (STORE_BENCH_ARGS="--only ingest")
+	python scripts/bench_store.py $(STORE_BENCH_ARGS)
 
 .PHONY: soak
 soak: $(extension) ## the daemon under scrapes for SOAK_SECONDS (600): memory, descriptors, late ticks
@@ -139,7 +151,7 @@ strace:
 # All at once, so that whoever may not install them is told all of them at once.
 .PHONY: test-packages
 test-packages:
-	@scripts/debian-packages cc python systemd strace
+	@scripts/debian-packages cc python systemd strace postgresql redis nut
 
 .PHONY: python-run
 python-run:

@@ -79,7 +79,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config, Callable[[], 
 def test_every_flag_reaches_the_configuration(started: list[tuple[Config, Callable[[], Config]]]) -> None:
     flags = (
         "--sysfs=/s --procfs=/p --interval=1m --listen=127.0.0.1:1 --listen=unix:/s --state-dir=/d --meter=rapl "
-        "--meter=hwmon --zone=dram --level=vm --top=3 --idle=learned --compat=kepler --log-level=debug --log-format=json"
+        "--meter=hwmon --zone=dram --level=vm --top=3 --idle=learned --compat=kepler --log-level=debug --log-format=json "
+        "--store=none"
     )
     assert {flag.partition("=")[0] for flag in flags.split()} == {key.flag for key in config_keys() if key.flag}
     done = CliRunner().invoke(command, ["--config=", *flags.split()])
@@ -89,7 +90,7 @@ def test_every_flag_reaches_the_configuration(started: list[tuple[Config, Callab
     assert config.listen == ("127.0.0.1:1", "unix:/s")
     assert (config.meters, config.zones, config.levels) == (("rapl", "hwmon"), ("dram",), ("vm",))
     assert (config.top, config.idle, config.log.level, config.log.format) == (3, "learned", "debug", "json")
-    assert config.compat == ("kepler",)
+    assert (config.compat, config.store.url) == (("kepler",), "none")
 
 
 def test_a_reload_reads_the_file_again_under_the_same_flags(

@@ -149,7 +149,7 @@ class Writer:
         return self.random.choice(["", "  # k3 = '''", " "]) + self.newline
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(st.randoms(use_true_random=False), st.sampled_from(["\n", "\r\n"]))
 def test_every_key_is_found_on_the_line_where_it_was_written(random: Random, newline: str) -> None:
     writer = Writer(random, newline)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 # What the address of a Unix socket begins with.
 UNIX = "unix:"
 # sun_path has 108 bytes, the last of which is 0.
@@ -48,6 +50,7 @@ def canonical(address: str) -> str | None:
     return f"{_number(host)[0]} {port}"
 
 
+@lru_cache(maxsize=64)  # asked at each request, of the few listeners there are
 def is_loopback(address: str) -> bool:
     """No other machine reaches it. A name other than localhost could be anywhere."""
     if address.startswith(UNIX):

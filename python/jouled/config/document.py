@@ -200,7 +200,7 @@ def _for_toml(node: Any) -> Any:
 
 
 def readme_table() -> str:
-    """The README's table of settings."""
+    """The README's table: the settings that have a flag. The manual has all of them."""
     rows = [
         "| flag | in the file | default | meaning |",
         "|---|---|---|---|",
@@ -208,12 +208,14 @@ def readme_table() -> str:
         "| `--check-config` | | | check the settings and exit |",
     ]
     for key in shapes.config_keys():
-        flag = f"`{key.flag} {key.metavar}`".replace("|", "\\|") if key.flag else ""
+        if not key.flag:
+            continue
+        flag = f"`{key.flag} {key.metavar}`".replace("|", "\\|")
         default = default_words(key)
         cell = f"`{default}`" if has_value(key.default) else default
         words = key.description if _is_told(key) else f"{key.description} Allowed: {shapes.allowed(key)}."
-        again = " The flag may be repeated." if key.is_list and key.flag else ""
-        rows.append(f"| {flag} | `{key.dotted}` | {cell} | {words}{again} |".replace("|  |", "| |"))
+        again = " The flag may be repeated." if key.is_list else ""
+        rows.append(f"| {flag} | `{key.dotted}` | {cell} | {words}{again} |")
     rows.append("| `--version` | | | show the version and exit |")
     return "\n".join(rows) + "\n"
 

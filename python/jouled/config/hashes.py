@@ -31,7 +31,13 @@ def password_problem(text: str) -> str | None:
         return f"is not scrypt$N$R$P$SALT$HASH, credential:NAME or file:/PATH; {MAKE_ONE}"
     n, r, p = (int(match[index]) for index in (1, 2, 3))
     is_power_of_two = n > 1 and n & (n - 1) == 0
-    if not is_power_of_two or not 1 <= p <= SCRYPT_P_MAX or not 0 < 128 * n * r <= SCRYPT_BYTES_MAX:
+    # OpenSSL takes N below 2**(16 r) only (RFC 7914, section 2: N < 2**(128 r / 8)).
+    if (
+        not is_power_of_two
+        or n.bit_length() > 16 * r
+        or not 1 <= p <= SCRYPT_P_MAX
+        or not 0 < 128 * n * r <= SCRYPT_BYTES_MAX
+    ):
         return f"asks for scrypt with n={n} r={r} p={p}, which is out of bounds; {MAKE_ONE}"
     if not _length(match[4]) or not HASH_BYTES_MIN <= _length(match[5]) <= HASH_BYTES_MAX:
         return f"has a salt or hash of a wrong length; {MAKE_ONE}"

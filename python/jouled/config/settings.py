@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from jouled.config.about import DAY_S, YEAR_S, about
 from jouled.config.address import UNIX, canonical, check_address, is_loopback
-from jouled.config.books import Alerts, ApiSettings, Carbon, Node, Redis, Store, Supplies
+from jouled.config.books import Alerts, ApiSettings, Carbon, Load, Node, Redis, Store, Supplies
 from jouled.config.hashes import password_problem, token_problem
 from jouled.config.refused import RefusedError
 from jouled.config.units import WATTS, Bytes, Hertz, Joules, Seconds, Watts
@@ -119,7 +119,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
         default=16 * 1024, name="head"
     )
     body_bytes: Annotated[Bytes, about("Size of a request's body.", least=0, most=64 * 1024 * 1024)] = field(
-        default=1024 * 1024, name="body"
+        default=4 * 1024 * 1024, name="body"
     )
     idle_s: Annotated[Seconds, about("How long a connection may say nothing.", least=0.01, most=DAY_S)] = field(
         default=65.0, name="idle"
@@ -311,6 +311,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     carbon: Annotated[Carbon, about("Where carbon intensity comes from.")] = Carbon()
     alerts: Annotated[Alerts, about("Who is told of events.")] = Alerts()
     supplies: Annotated[Supplies, about("Batteries and UPSes that are read by themselves.")] = Supplies()
+    load: Annotated[Load, about("When loads call for something, and what can do it.")] = Load()
     redis: Annotated[Redis, about("Shares the stream among several daemons.")] = Redis()
 
     def __post_init__(self) -> None:

@@ -8,6 +8,25 @@ from msgspec import Struct
 
 T = TypeVar("T")
 
+# By status: the word for programs.
+CODES = {
+    400: "invalid_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    411: "length_required",
+    413: "too_large",
+    415: "unsupported_media_type",
+    422: "unprocessable",
+    429: "too_many_requests",
+    431: "too_large",
+    500: "internal_error",
+    501: "not_implemented",
+    503: "unavailable",
+}
+
 
 class Problem(Struct, frozen=True, omit_defaults=True):
     """Every answer of status 400 and above: a code for programs, a sentence for people, and what else is known."""
