@@ -15,6 +15,8 @@ from structlog.testing import capture_logs
 # The rooms of tests are folders, not packages: this is where they find `fakes`.
 sys.path.insert(0, str(Path(__file__).parent))
 
+pytest_plugins = ["stores"]
+
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:

@@ -10,7 +10,6 @@ from sqlalchemy import JSON, BigInteger, Dialect, Integer, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 # A millionth of the currency's unit: exact for prices per kWh of six decimals.
 MICRO = Decimal("0.000001")
 
@@ -23,7 +22,8 @@ def microseconds(at: datetime) -> int:
     """Since 1970 in UTC. Raises ValueError for an instant without a zone: nobody knows when that is."""
     if at.tzinfo is None:
         raise ValueError(f"{at} has no zone; instants are kept in UTC")
-    return (at - EPOCH) // MICROSECOND
+    since = at - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def instant(at_us: int) -> datetime:

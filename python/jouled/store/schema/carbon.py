@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, String
 
 from jouled.store.schema.tables import reference, table
-from jouled.store.types import Instant, Serial
+from jouled.store.types import Instant
 
 # A version is never changed: emissions name the one they were calculated with.
 emission_factors = table(
@@ -14,6 +14,7 @@ emission_factors = table(
     Column("energy_source", String(16), primary_key=True),
     Column("ug_per_kwh", BigInteger, nullable=False),
     Column("valid_from", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
 )
 
 carbon_intensity = table(
@@ -39,6 +40,7 @@ carbon_budgets = table(
     Column("warning_pct", Float, nullable=False),
     Column("critical_pct", Float, nullable=False),
     Column("is_active", Boolean, nullable=False),
+    Column("closed_at", Instant),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
 )
@@ -50,19 +52,8 @@ carbon_budget_periods = table(
     Column("start_at", Instant, primary_key=True),
     Column("end_at", Instant, nullable=False),
     Column("used_ug", BigInteger, nullable=False),
+    # The threshold of which somebody was told.
     Column("status", String(16), nullable=False),
+    Column("exceeded_at", Instant),
     Column("updated_at", Instant, nullable=False),
-)
-
-deliveries = table(
-    "deliveries",
-    Column("seq", Serial, primary_key=True),
-    Column("event_seq", BigInteger, nullable=False),
-    Column("target", String(16), nullable=False),  # webhook, command
-    Column("attempts", Integer, nullable=False),
-    Column("next_at", Instant, nullable=False),
-    Column("state", String(16), nullable=False),  # pending, delivered, dead
-    Column("last_error", String(1024)),
-    UniqueConstraint("event_seq", "target"),
-    Index(None, "state", "next_at"),
 )

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, String, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, String, UniqueConstraint
 
 from jouled.store.schema.tables import reference, table
 from jouled.store.types import Document, Instant, Serial
+
+# Who measures. `run` and `part` say what of it is written: a part whose commit nobody knows of is not added twice.
+nodes = table(
+    "nodes",
+    Column("name", String(256), primary_key=True),
+    Column("run", String(36), nullable=False),
+    Column("part", BigInteger, nullable=False),
+    # Hashed; None where the host has no name of its own.
+    Column("machine", String(64)),
+    # By whose calendar its days are: its site's, else UTC. Where that was changed, from when on it holds, and
+    # which one held before: a day that had begun ends there.
+    Column("timezone", String(64), nullable=False),
+    Column("timezone_at", Instant),
+    Column("timezone_before", String(64)),
+    Column("at", Instant, nullable=False),
+)
 
 zones = table(
     "zones",
@@ -40,11 +56,14 @@ workloads = table(
     Column("level", String(16), nullable=False),
     # SHA-256 of the labels: what makes it the same workload.
     Column("labels_sha256", String(64), nullable=False),
+    # What people call it: its unit, command, user... or the reason of a residual.
     Column("name", String(512), nullable=False),
+    Column("reason", String(16)),
     Column("labels", Document, nullable=False),
     Column("first_at", Instant, nullable=False),
     Column("last_at", Instant, nullable=False),
     UniqueConstraint("node", "level", "labels_sha256"),
+    Index(None, "level", "name"),
 )
 
 # By class of zone (package, dram...), as sockets of workloads are not told apart.

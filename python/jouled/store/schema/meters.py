@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Integer, String, UniqueConstraint
 
 from jouled.store.schema.tables import reference, table
 from jouled.store.types import Instant, Serial
@@ -33,7 +33,11 @@ meters = table(
     Column("circuit_id", ForeignKey(reference("circuits.id"))),
     Column("zone_id", ForeignKey(reference("site_zones.id"))),
     Column("capacity_wh", Float),
-    Column("state", String(16), nullable=False),
+    Column("state", String(16), nullable=False, default="unknown"),
+    # Which way its power flows, and how far its discharge has gone: edges and hysteresis begin here.
+    Column("flow", String(16), nullable=False, default="unknown"),
+    Column("stage", Integer, nullable=False, default=0),
+    Column("smooth_w", Float),
     # Its latest power reading.
     Column("latest_at", Instant),
     Column("voltage_v", Float),
@@ -51,11 +55,15 @@ power_readings = table(
     Column("key", String(128)),
     Column("voltage_v", Float),
     Column("current_a", Float),
-    Column("power_w", Float, nullable=False),
+    Column("power_w", Float),
     Column("charge_pct", Float),
     Column("quality", String(16), nullable=False),
+    # What was answered, for those who send it again.
+    Column("state", String(16), nullable=False),
+    # As it was said: None where it was left to the sign of the power.
+    Column("status", String(16)),
     UniqueConstraint("meter_id", "key"),
-    Index(None, "meter_id", "at"),
+    UniqueConstraint("meter_id", "at"),
 )
 
 # Energy of power readings, weighted by time. `resolution_s` is 60, 900 or 86,400.

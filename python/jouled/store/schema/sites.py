@@ -65,4 +65,5 @@ scheduled_events = table(
     Column("estimated_impact_w", Float),
     Column("recurrence_rule", String(256)),
     Column("status", String(16), nullable=False),
+    Column("created_at", Instant, nullable=False),
 )
