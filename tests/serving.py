@@ -17,6 +17,7 @@ from jouled.config import Access, Config, Listener
 from jouled.feed import Feed
 from jouled.model import Snapshot
 from jouled.sampler import Sampler
+from jouled.store import Store
 from jouled.web import sockets
 from jouled.web.access import Policy, Privileged
 from jouled.web.gate import Gate
@@ -96,14 +97,22 @@ class FakeMeter:
 class Rig:
     """A room that serves, what it is fed with, and where it listens."""
 
-    def __init__(self, config: Config, places: Sequence[Place]) -> None:
+    def __init__(self, config: Config, places: Sequence[Place], store: Store | None = None) -> None:
         self.feed: Feed[Snapshot] = Feed()
         self.sampler = sampler_of(self.feed)
         self.meter = FakeMeter()
         self.stop = trio.Event()
         self.places = places
         self.config = config
-        self.room = Room(config, self.feed, self.sampler, source="fake", open_meter=lambda: self.meter, places=places)
+        self.room = Room(
+            config,
+            self.feed,
+            self.sampler,
+            source="fake",
+            open_meter=lambda: self.meter,
+            places=places,
+            store=store,
+        )
 
     def tick(self, snapshot: Snapshot | None = None) -> None:
         self.sampler.completed_at_s = trio.current_time()
@@ -172,11 +181,11 @@ def trusting(stream: trio.SocketStream) -> trio.SSLStream[trio.SocketStream]:
 
 
 @asynccontextmanager
-async def serving(*listeners: Listener, **settings: Any) -> AsyncIterator[Rig]:
+async def serving(*listeners: Listener, store: Store | None = None, **settings: Any) -> AsyncIterator[Rig]:
     """A room with one snapshot; it must end on its own once it is told to."""
     config = Config(listen=listeners or (Listener(FREE),), **settings)
     with listening(*config.listeners) as places:
-        rig = Rig(config, places)
+        rig = Rig(config, places, store)
         async with trio.open_nursery() as nursery:
             await nursery.start(rig.room.serve, rig.stop)
             rig.tick()

@@ -17,6 +17,7 @@ _PLACES = {
     "JouledError": ("jouled.errors", "JouledError"),
     "Measurement": ("jouled.measurement", "Measurement"),
     "Meter": ("jouled.meter", "Meter"),
+    "PowerManager": ("jouled.power_manager", "PowerManager"),
     "Result": ("jouled.measurement", "Result"),
     "Sampler": ("jouled.series", "Sampler"),
     "measure": ("jouled.measurement", "measure"),

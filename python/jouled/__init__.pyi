@@ -4,12 +4,14 @@ from jouled.errors import JouledError
 from jouled.export import to_frame, write_csv, write_jsonl
 from jouled.measurement import Measurement, Result, measure, measured
 from jouled.meter import Meter, use, zones
+from jouled.power_manager import PowerManager
 from jouled.series import Sampler, snapshots
 
 __all__ = [
     "JouledError",
     "Measurement",
     "Meter",
+    "PowerManager",
     "Result",
     "Sampler",
     "__version__",

@@ -267,7 +267,7 @@ def open_host(config: Config) -> Scanner:
             estimate_max_w=config.estimate.max_w,
             fake_zones=list(config.fake.zones),
             fake_seed=config.fake.seed,
-            compat=list(config.compat),
+            compat=[word for word in config.compat if word == "kepler"],  # the others are the web room's
         )
     except ValueError as error:
         raise ConfigError(str(error)) from error
@@ -277,7 +277,8 @@ def open_store(config: Config) -> Store:
     """The books. What they need is imported only here: a node that only measures has none of it."""
     from jouled.store import Store as OpenStore
 
-    return OpenStore(config.store.url, state_dir=config.state_dir, prefix=config.store.prefix)
+    # A server that is not up yet, or a disk that is full, is no reason not to measure.
+    return OpenStore(config.store.url, state_dir=config.state_dir, prefix=config.store.prefix, may_be_away=True)
 
 
 def open_meter(config: Config) -> counters.Meter:

@@ -30,7 +30,7 @@ class HangingScanner(FakeScanner):
 
 def main(series: int, listen: str, *more: str) -> int:
     path = os.environ.get("SETTINGS")
-    flags = {"listen": (listen,), "interval": None if path else "200ms", "log.format": "text"}
+    flags = {"listen": (listen,), "interval": None if path else "200ms", "log.format": "text", "store.url": "none"}
     hangs_at = int(os.environ.get("SCAN_HANGS_AT", "0"))
     return daemon.main(
         config.load(path, flags),

@@ -235,7 +235,8 @@ def test_systemd_sockets_are_used_instead_of_listen() -> None:
 
 def run_here(scanner: FakeScanner) -> int:
     return daemon.main(
-        load(None, {"listen": ("127.0.0.1:0",), "interval": 0.1, "log.format": "text"}), lambda _: scanner
+        load(None, {"listen": ("127.0.0.1:0",), "interval": 0.1, "log.format": "text", "store.url": "none"}),
+        lambda _: scanner,
     )
 
 

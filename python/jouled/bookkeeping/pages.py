@@ -17,9 +17,10 @@ T = TypeVar("T")
 
 ROWS = 100
 ROWS_MAX = 1000
+PLACE_MAX = 2**62
 
 
-def cursor_of(value: str | int) -> str:
+def cursor_of(value: str | int | tuple[str | int, ...]) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(value)).decode().rstrip("=")
 
 
@@ -27,9 +28,13 @@ def place_of(cursor: str, kind: type[T]) -> T:
     """Raises InvalidError for a cursor that no page gave out."""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        return msgspec.json.decode(text, type=kind)
+        place = msgspec.json.decode(text, type=kind)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         raise InvalidError(f"cursor {cursor[:64]!r} is none; leave it out to begin anew") from None
+    # No page gives out what a store cannot compare with.
+    if (isinstance(place, int) and not 0 <= place < PLACE_MAX) or (isinstance(place, str) and "\0" in place):
+        raise InvalidError(f"cursor {cursor[:64]!r} is none; leave it out to begin anew")
+    return place
 
 
 def page(rows: Sequence[Row[Any]], limit: int, make: Callable[[Row[Any]], T], key: str) -> Page[T]:

@@ -7,17 +7,18 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from jouled.bookkeeping.ids import new_id
 from jouled.bookkeeping.pages import page, place_of
 from jouled.errors import ConflictError, InvalidError, NotFoundError
 from jouled.store.schema.carbon import carbon_budgets
+from jouled.store.schema.readings import site_energy
 from jouled.store.schema.sites import site_zones, sites
 from jouled.store.types import MICRO
 from jouled.wire.problems import Page
-from jouled.wire.sites import Site, SiteDraft
+from jouled.wire.sites import PRICE_MAX, Site, SiteDraft
 
 _CURRENT_LOAD_W = (
     select(func.sum(site_zones.c.current_load_w)).where(site_zones.c.site_id == sites.c.id).scalar_subquery()
@@ -28,6 +29,9 @@ _BUDGET_ID = (
     .scalar_subquery()
 )
 _SITE = select(sites, _CURRENT_LOAD_W.label("current_load_w"), _BUDGET_ID.label("carbon_budget_id"))
+# Built once: building a statement takes longer than its answer.
+_ONE = _SITE.where(sites.c.id == bindparam("site_id"))
+_ZONE = select(sites.c.timezone).where(sites.c.id == bindparam("site_id"))
 
 
 def create(connection: Connection, draft: SiteDraft, now: datetime) -> Site:
@@ -41,7 +45,7 @@ def create(connection: Connection, draft: SiteDraft, now: datetime) -> Site:
 
 
 def get(connection: Connection, site_id: str) -> Site:
-    row = connection.execute(_SITE.where(sites.c.id == site_id)).one_or_none()
+    row = connection.execute(_ONE, {"site_id": site_id}).one_or_none()
     if row is None:
         raise NotFoundError(f"there is no site {site_id!r}; POST /api/v1/sites makes one")
     return _site(row)
@@ -56,10 +60,35 @@ def listed(connection: Connection, cursor: str | None, limit: int) -> Page[Site]
 
 
 def replace(connection: Connection, site_id: str, draft: SiteDraft, now: datetime) -> Site:
+    """Its calendar stays once days of it have been counted."""
+    if zone_of(connection, site_id).key != draft.timezone and _has_readings(connection, site_id):
+        raise ConflictError(f"days of {site_id!r} have been counted in its timezone; make another site for another one")
     done = connection.execute(update(sites).where(sites.c.id == site_id).values(updated_at=now, **_values(draft)))
     if not done.rowcount:
         raise NotFoundError(f"there is no site {site_id!r}; POST /api/v1/sites makes one")
     return get(connection, site_id)
+
+
+def _has_readings(connection: Connection, site_id: str) -> bool:
+    some = select(site_energy.c.site_id).where(site_energy.c.site_id == site_id).limit(1)
+    return connection.execute(some).one_or_none() is not None
+
+
+def zone_of(connection: Connection, site_id: str) -> ZoneInfo:
+    """Its calendar. Raises NotFoundError."""
+    name = connection.execute(_ZONE, {"site_id": site_id}).scalar_one_or_none()
+    if name is None:
+        raise NotFoundError(f"there is no site {site_id!r}; POST /api/v1/sites makes one")
+    return ZoneInfo(name)
+
+
+def _micro(price: Decimal) -> int:
+    """As it is kept. Raises InvalidError for one that would be another there."""
+    if not abs(price) <= PRICE_MAX:
+        raise InvalidError(f"price_per_kwh {price:.6g} cannot be: at most {PRICE_MAX}; is it of another unit?")
+    if (micro := price / MICRO) != int(micro):
+        raise InvalidError(f"price_per_kwh {price:.12g} has more than six decimals; round it")
+    return int(micro)
 
 
 def _values(draft: SiteDraft) -> dict[str, Any]:
@@ -76,7 +105,7 @@ def _values(draft: SiteDraft) -> dict[str, Any]:
         "energy_sources": list(draft.energy_sources),
         "carbon_zone": draft.carbon_zone,
         "carbon_kind": draft.carbon_kind,
-        "price_micro_per_kwh": None if draft.price_per_kwh is None else int(draft.price_per_kwh / MICRO),
+        "price_micro_per_kwh": None if draft.price_per_kwh is None else _micro(draft.price_per_kwh),
         "is_active": draft.is_active,
     }
 
