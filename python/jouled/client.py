@@ -215,6 +215,10 @@ class Client:
         """One level's workloads and residuals."""
         return self._json(_path("/api/v1/workloads", level=level, sort=sort, limit=limit), wire.Level)
 
+    def ask(self, path: str, kind: type[Answer]) -> Answer:
+        """What a path of the books answers. Raises DaemonError."""
+        return self._json(path, kind)
+
     def readiness(self) -> tuple[bool, str]:
         """Whether the numbers are fresh, and the daemon's words for it."""
         status, body = self._get("/readyz", fine=(200, 503))
@@ -358,13 +362,20 @@ class _Words(msgspec.Struct):
     """What the daemon says with a status that is not 200."""
 
     error: str
+    message: str = ""
+    detail: Any = None
+    # Of a daemon before there were books.
     allowed: list[str] = []
+
+    @property
+    def sentence(self) -> str:
+        allowed = self.detail.get("allowed", ()) if isinstance(self.detail, dict) else self.allowed
+        return (self.message or self.error) + (f"; allowed: {', '.join(map(str, allowed))}" if allowed else "")
 
 
 def _refusal(place: Place, path: str, status: int, body: bytes) -> DaemonError:
     try:
-        words = msgspec.json.decode(body, type=_Words)
-        said = words.error + (f"; allowed: {', '.join(words.allowed)}" if words.allowed else "")
+        said = msgspec.json.decode(body, type=_Words).sentence
     except (msgspec.DecodeError, UnicodeDecodeError):
         said = body.decode(errors="replace").strip()
     said = said[:ERROR_CHARS_MAX] or http.client.responses.get(status, "no reason given")

@@ -121,6 +121,13 @@ def test_credentials_come_from_the_url_before_the_environment(
         (401, '{"error":"who are you"}', DeniedError, "401: who are you; give user:password@ in the URL, or a token"),
         (403, "no", DeniedError, "403: no; run as root or join group jouled"),
         (400, '{"error":"level \'x\' is none","allowed":["unit","vm"]}', DaemonError, "is none; allowed: unit, vm"),
+        (
+            400,
+            '{"error":"invalid_request","message":"level \'x\' is none","detail":{"allowed":["unit","vm"]}}',
+            DaemonError,
+            "400: level 'x' is none; allowed: unit, vm",
+        ),
+        (404, '{"error":"not_found","message":"no such","detail":[1]}', DaemonError, "404: no such"),
         (404, "", DaemonError, "404: Not Found"),
         (500, "x" * 5000, DaemonError, "500: " + "x" * 200),
         (200, "<html>", DaemonError, "is it a jouled of this version that listens there?"),

@@ -13,5 +13,5 @@ from jouled import config, daemon
 SERIES = 40_000
 
 if __name__ == "__main__":
-    settings = config.load(sys.argv[1], {"log.format": "text"})
+    settings = config.load(sys.argv[1], {"log.format": "text", "store.url": "none"})
     daemon.leave(daemon.main(settings, lambda _: FakeScanner(series=SERIES)))

@@ -219,11 +219,12 @@ async def test_what_was_answered_is_counted_by_routes_that_exist(room: Room) -> 
     }
 
 
-async def test_websockets_are_closed(room: Room) -> None:
+async def test_there_is_a_websocket_for_the_stream_only(room: Room) -> None:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await room.app({"type": "websocket", "path": "/"}, no_receive, send)
-    assert sent == [{"type": "websocket.close"}]
+    scope = room.scope("/api/v1/snapshot") | {"type": "websocket"}
+    await room.app(scope, no_receive, send)
+    assert (sent[0]["type"], sent[0]["status"]) == ("websocket.http.response.start", 404)

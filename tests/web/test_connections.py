@@ -15,7 +15,7 @@ import trio
 from jouled.config import Limits, Listener
 from jouled.web.connections import Connections
 from jouled.web.request import Receive, Scope, Send
-from serving import FREE, listening, policy_of, port_of
+from serving import FREE, Reply, listening, policy_of, port_of, read_all
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 WEBSOCKET = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
@@ -124,6 +124,25 @@ async def test_http_2_is_not_spoken_unasked_or_asked() -> None:
     async with serving() as (port, _):
         assert await first_line(port, upgrade) == b"HTTP/1.1 200"
         assert (await first_line(port, HTTP2)).startswith(b"HTTP/1.1")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status", "code"),
+    [
+        (b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n", 431, "too_large"),
+        (b"GET\r\n\r\n", 400, "invalid_request"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\n\r\n", 501, "not_implemented"),
+    ],
+)
+async def test_what_is_no_request_is_refused_in_the_form_of_all_errors(
+    request_bytes: bytes, status: int, code: str
+) -> None:
+    async with serving() as (port, _), await ask(port, request_bytes) as client:
+        with trio.fail_after(10):
+            answer = Reply.of(await read_all(client))
+    assert (answer.status, answer.json["error"]) == (status, code)
+    assert answer.json["message"]
+    assert answer.headers["content-type"] == "application/json"
 
 
 @pytest.mark.parametrize("path", [b"/", b"/slow", b"/big"])

@@ -112,7 +112,9 @@ async def test_what_cannot_be_asked_is_refused_with_what_can(
     async with serving(FULL) as rig:
         reply = await rig.get(path)
     assert (reply.status, reply.headers["content-type"]) == (status, "application/json")
-    assert reply.json == ({"error": error} if allowed is None else {"error": error, "allowed": allowed})
+    code = "not_found" if status == 404 else "invalid_request"
+    expected = {"error": code, "message": error}
+    assert reply.json == (expected if allowed is None else {**expected, "detail": {"allowed": allowed}})
 
 
 async def test_a_method_that_writes_is_refused() -> None:
@@ -120,7 +122,7 @@ async def test_a_method_that_writes_is_refused() -> None:
         raw = await rig.send(b"DELETE /api/v1/zones HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
     assert raw.startswith(b"HTTP/1.1 405")
     assert b"allow: GET, HEAD" in raw
-    assert raw.endswith(b'{"error":"only GET and HEAD"}\n')
+    assert raw.endswith(b'{"error":"method_not_allowed","message":"only GET and HEAD"}\n')
 
 
 @pytest.mark.parametrize("path", ["snapshot", "zones", "workloads?level=unit", "stream"])
@@ -129,7 +131,7 @@ async def test_before_the_first_interval_it_is_to_be_asked_again(path: str) -> N
         rig.tick(FakeSnapshot(sequence=1, interval_s=None))
         reply = await rig.get(f"/api/v1/{path}")
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
-    assert reply.json == {"error": "no interval has been measured yet; try again in a second"}
+    assert reply.json == {"error": "unavailable", "message": "no interval has been measured yet; try again in a second"}
 
 
 # ---- the counters, read when asked ----
@@ -173,7 +175,7 @@ async def test_counters_that_cannot_be_read_are_an_answer() -> None:
         rig.meter.troubles = [UnsupportedError("no meter: rapl: permission denied; run as root")]
         reply = await rig.get("/api/v1/zones?now=1")
         assert reply.status == 503
-        assert reply.json == {"error": "the counters cannot be read: no meter: rapl: permission denied; run as root"}
+        assert reply.json["message"] == "the counters cannot be read: no meter: rapl: permission denied; run as root"
         assert (await rig.get("/api/v1/zones?now=1")).status == 200
 
 

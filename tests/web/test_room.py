@@ -52,7 +52,7 @@ async def test_everything_but_whether_it_lives_wants_the_secret() -> None:
 async def test_the_refusal_has_the_form_of_the_route() -> None:
     async with serving(Listener(FREE, tokens=(secrets.hash_token(b"token"),))) as rig:
         reply = await rig.get("/api/v1/zones")
-        assert reply.json == {"error": "this listener wants a bearer token"}
+        assert reply.json == {"error": "unauthorized", "message": "this listener wants a bearer token"}
         assert reply.headers["www-authenticate"] == 'Bearer realm="jouled"'
         assert (await rig.get("/metrics")).body == b"this listener wants a bearer token\n"
 

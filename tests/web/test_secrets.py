@@ -66,6 +66,7 @@ def test_a_decoy_costs_the_same_and_is_nobodys() -> None:
         "scrypt$16$1$1$c2Fs dA==$AAAAAAAAAAAAAAAAAAAAAA==",
         "scrypt$1048576$8$1$c2FsdA==$AAAAAAAAAAAAAAAAAAAAAA==",
         "scrypt$16$1$99$c2FsdA==$AAAAAAAAAAAAAAAAAAAAAA==",
+        "scrypt$65536$1$1$c2FsdA==$AAAAAAAAAAAAAAAAAAAAAA==",  # OpenSSL refuses N from 2**(16 r) on
         RFC_7914 + "$more",
     ],
 )
@@ -73,6 +74,13 @@ def test_what_is_no_hash_of_a_password_is_refused_without_being_repeated(text: s
     with pytest.raises(ValueError, match="hash") as caught:
         secrets.password_hash(text)
     assert not text or text not in str(caught.value)
+
+
+def test_the_largest_n_of_an_r_is_taken_by_both_and_by_openssl() -> None:
+    largest, above = (f"scrypt${n}$1$1$c2FsdA==$AAAAAAAAAAAAAAAAAAAAAA==" for n in (2**15, 2**16))
+    assert password_problem(largest) is None
+    assert not secrets.password_hash(largest).is_of(b"secret")
+    assert "n=65536 r=1 p=1, which is out of bounds" in (password_problem(above) or "")
 
 
 @pytest.mark.parametrize("text", ["", "sha256$", "sha256$12", "sha256$" + "g" * 64, "a" * 64])

@@ -183,7 +183,7 @@ async def test_streams_are_bounded_and_leave_room_for_scrapes() -> None:
         async with streaming(rig), streaming(rig), streaming(rig):
             reply = await rig.get("/api/v1/stream")
             assert (reply.status, reply.headers["retry-after"]) == (503, "5")
-            assert reply.json["error"].startswith("3 streams are open already; close one")
+            assert reply.json["message"].startswith("3 streams are open already; close one")
             for _ in range(10):
                 assert (await rig.get("/metrics")).status == 200
         await until_watched(rig, 0)

@@ -13,16 +13,17 @@ import resource
 import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+import h11
+import msgspec
 import trio
 from hypercorn.config import Config
-from hypercorn.events import Event, Updated
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.logging import Logger
 from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
@@ -31,7 +32,9 @@ from hypercorn.utils import parse_socket_addr, wrap_app
 from jouled.config import Limits
 from jouled.log import Once
 from jouled.web.access import Policy, peer_uid
+from jouled.web.bodies import Bodies, GatheringGroup
 from jouled.web.peer import Peer, Slots, no_room
+from jouled.wire.problems import CODES, Problem
 
 # The scanner needs the other descriptors.
 DESCRIPTORS_SHARE = 4
@@ -39,9 +42,19 @@ DESCRIPTORS_SHARE = 4
 STREAMS_MAX = 32
 # More than any client needs, also one far away with a slow processor.
 HANDSHAKE_S = 10.0
+# Below the patience of proxies. Who has gone without a word is found out by the sends themselves.
+PING_S = 20.0
+# For a client that is answered while it still sends: closed at once, it would hear of that and not of the answer.
+LINGER_S = 2.0
 # Where the system has no descriptor or memory for one more connection: look again after this pause.
 ACCEPT_PAUSE_S = 0.1
 ACCEPT_LATER = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+# Of what cannot be read as a request.
+WORDS = {
+    400: "this is no request of HTTP/1.1",
+    431: "the request's head is too large; shorten its path, query or headers",
+    501: "this transfer encoding is not taken; give Content-Length",
+}
 
 # The client's and the server's address, where they have one.
 Names: TypeAlias = tuple[tuple[str, int] | None, tuple[str, int] | None]
@@ -51,8 +64,11 @@ AnyStream: TypeAlias = "trio.SocketStream | trio.SSLStream[trio.SocketStream]"
 class Connections:
     """All connections of one listener, in the order in which they began to wait for their clients."""
 
-    def __init__(self, app: Any, policy: Policy, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, app: Any, policy: Policy, tls: ssl.SSLContext | None = None, *, bodies: Bodies | None = None
+    ) -> None:
         self.app = wrap_app(app, 0, "asgi")
+        self.bodies = bodies or Bodies()
         self.context = WorkerContext(None)
         self._streams = Slots(0)
         # A dictionary, because it is ordered.
@@ -196,7 +212,8 @@ class _Connection(TCPServer):
             with self._scope:
                 if self._secured is not None and not await self._shake_hands(self._secured):
                     return
-                async with _GatheringGroup() as group:
+                group = GatheringGroup(self._room.bodies)
+                async with group:
                     self._task_group = group
                     self.protocol = _Http1(  # type: ignore[assignment]  # it wraps this one, to offer HTTP/2
                         self.app,
@@ -211,6 +228,7 @@ class _Connection(TCPServer):
                     )
                     await self.idle_task.restart(group, self._idle_timeout)
                     await self._read_data()
+                    group.pings.cancel()
         finally:
             await self._close()
 
@@ -232,7 +250,26 @@ class _Connection(TCPServer):
             self._waits(not self.is_busy)
             if self._is_last and not self.is_busy:
                 self.cut()
+        elif isinstance(event, Closed) and self._is_sent_to and not self._room.context.terminated.is_set():
+            if not self._bounded.is_dropping:
+                self._bounded.is_dropping = True
+                self._waits(True)
+                self._task_group.spawn(self._linger)
+            return
         await super().protocol_send(event)
+
+    @property
+    def _is_sent_to(self) -> bool:
+        """Whether more of a request is under way, be it one that could not be read."""
+        connection = getattr(self.protocol, "connection", None)
+        return getattr(connection, "their_state", None) in {h11.SEND_BODY, h11.ERROR}
+
+    async def _linger(self) -> None:
+        """What comes is dropped until the client has gone, but not for long."""
+        with suppress(trio.BrokenResourceError, trio.BusyResourceError, trio.ClosedResourceError):
+            await self._bounded.send_eof()
+        await trio.sleep(LINGER_S)
+        await super().protocol_send(Closed())
 
     def adopt(self, policy: Policy, *, is_last: bool) -> None:
         """What is asked from now on is asked under this policy; nothing more is where `is_last`."""
@@ -262,31 +299,50 @@ class _Connection(TCPServer):
 
 
 class _Http1(H11Protocol):
+    _head = b""
+
+    async def _send_h11_event(self, event: Any) -> None:
+        """A head whose body is to follow goes with it, and nothing is no message: each send costs as much
+        as the making of a small answer.
+        """
+        try:
+            data = self._head + self.connection.send(event)
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return
+        is_begin = isinstance(event, h11.Response) and any(name == b"content-length" for name, _ in event.headers)
+        self._head = data if is_begin else b""
+        if data and not is_begin:
+            await self.send(RawData(data=data))
+
     async def _check_protocol(self, event: Any) -> None:
         """Stays with HTTP/1.1, which every scraper speaks."""
 
+    async def _create_stream(self, request: h11.Request) -> None:
+        """A WebSocket without compression: it would cost 300 KiB for each, and a message that is small on
+        the wire could be a thousand times as large here.
+        """
+        headers = [(name, value) for name, value in request.headers if name != b"sec-websocket-extensions"]
+        if len(headers) < len(request.headers):
+            request = h11.Request(
+                method=request.method, target=request.target, headers=headers, http_version=request.http_version
+            )
+        await super()._create_stream(request)
 
-class _GatheringGroup(TaskGroup):
-    """Gathers a request's body beside hypercorn's queue, where one that nobody reads would stop the
-    connection: what the application receives is the whole of it, at the end. Without Content-Length,
-    or beyond the listener's limit, nothing is kept; such a request is refused by its head.
-    """
-
-    async def spawn_app(self, app: Any, config: Config, scope: Any, send: Any) -> Callable[[Any], Awaitable[None]]:
-        put = await super().spawn_app(app, config, scope, send)
-        body = bytearray()
-        most = scope["state"]["peer"].policy.listener.limits.body_bytes if scope["type"] == "http" else 0
-
-        async def gather(message: Any) -> None:
-            if message["type"] != "http.request":
-                await put(message)
-            elif message.get("more_body"):
-                if len(body) + len(message["body"]) <= most:
-                    body.extend(message["body"])
-            else:
-                await put({"type": "http.request", "body": bytes(body), "more_body": False})
-
-        return gather
+    async def _send_error_response(self, status_code: int) -> None:
+        """What is no request gets an answer in the form that all refusals have."""
+        words = WORDS.get(status_code, WORDS[400])
+        body = msgspec.json.encode(Problem(CODES.get(status_code, "error"), words)) + b"\n"
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        headers += self.config.response_headers("h11")
+        await self._send_h11_event(h11.Response(status_code=status_code, headers=headers))
+        await self._send_h11_event(h11.Data(data=body))
+        await self._send_h11_event(h11.EndOfMessage())
 
 
 class _BoundedStream(trio.abc.HalfCloseableStream):
@@ -306,6 +362,8 @@ class _BoundedStream(trio.abc.HalfCloseableStream):
         self._limits = limits
         self._waits = waits
         self._begins = begins
+        # Whether nobody wants what comes.
+        self.is_dropping = False
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         self._waits(True)
@@ -325,6 +383,8 @@ class _BoundedStream(trio.abc.HalfCloseableStream):
         # A head in one piece is parsed before its size is looked at.
         most = self._limits.head_bytes if max_bytes is None else min(max_bytes, self._limits.head_bytes)
         received = await self._stream.receive_some(most)
+        while received and self.is_dropping:
+            received = await self._stream.receive_some(most)
         if received:
             self._begins()
         return received
@@ -362,6 +422,7 @@ def _hypercorn_config(limits: Limits) -> Config:
     config.keep_alive_timeout = limits.idle_s
     config.h11_max_incomplete_size = limits.head_bytes
     config.websocket_max_message_size = limits.head_bytes
+    config.websocket_ping_interval = PING_S
     config.include_server_header = False
     # One line per request would be most of the log; errors go where all our lines go.
     config.accesslog = None

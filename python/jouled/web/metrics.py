@@ -52,6 +52,10 @@ class OwnMetrics(Collector):
             ProcessCollector(registry=self._registry)
             GCCollector(registry=self._registry)
 
+    def include(self, collector: Collector) -> None:
+        """On the page from now on."""
+        self._registry.register(collector)
+
     def observe(self, snapshot: Snapshot) -> None:
         """Called with every snapshot, for what has to be summed up."""
         self._scan_seconds.observe(snapshot.scan.seconds)

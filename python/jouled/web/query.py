@@ -53,8 +53,8 @@ def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
     return value
 
 
-def whole(name: str, text: str, largest: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) <= largest):
+def whole(name: str, text: str, largest: int, digits: int = 9) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= digits and int(text) <= largest):
         raise RefusedError(400, f"{name} {text[:100]!r} is no whole number from 0 to {largest}")
     return int(text)
 

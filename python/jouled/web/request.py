@@ -14,7 +14,10 @@ Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
+AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+# Where refusals are JSON, and where alone bodies are taken.
+API = "/api/"
 # No route knows half as many.
 PARAMETERS_MAX = 10
 
@@ -40,7 +43,7 @@ class Request:
     """The parts of an ASGI scope that matter here."""
 
     def __init__(self, scope: Scope) -> None:
-        self.method: str = scope["method"]
+        self.method: str = scope.get("method", "GET")  # a WebSocket has none
         self.path: str = scope["path"]
         self.peer: Peer = scope["state"]["peer"]
         self.scope = scope

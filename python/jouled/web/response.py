@@ -9,6 +9,7 @@ import msgspec
 
 from jouled.web.prepared import Body
 from jouled.web.request import RefusedError, Send
+from jouled.wire.problems import CODES, Problem
 
 # What is copied for one client at a time; a client that stops reading holds this much, not a page. In
 # pieces of half the size a page costs half as much CPU time again.
@@ -38,10 +39,9 @@ def refusal(refused: RefusedError, *, is_json: bool) -> Response:
     if not is_json:
         allowed = f"; allowed: {', '.join(refused.allowed)}" if refused.allowed else ""
         return plain(refused.status, f"{refused.words}{allowed}", *refused.headers)
-    words: dict[str, object] = {"error": refused.words}
-    if refused.allowed:
-        words["allowed"] = refused.allowed
-    body = Body((msgspec.json.encode(words) + b"\n",), is_gzip=False)
+    detail = {"allowed": refused.allowed} if refused.allowed else None
+    problem = Problem(CODES.get(refused.status, "error"), refused.words, detail)
+    body = Body((msgspec.json.encode(problem) + b"\n",), is_gzip=False)
     return Response(refused.status, JSON, body, (NO_STORE, *refused.headers))
 
 

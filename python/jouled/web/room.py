@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -14,8 +15,9 @@ from jouled.feed import Feed
 from jouled.model import Snapshot
 from jouled.rows import Host
 from jouled.sampler import Sampler
-from jouled.web.app import App
+from jouled.web.app import App, Books
 from jouled.web.counters import Counters, Meter
+from jouled.web.health import Health
 from jouled.web.live import Live
 from jouled.web.metrics import OwnMetrics
 from jouled.web.page import Page
@@ -24,7 +26,12 @@ from jouled.web.server import Server
 from jouled.web.sockets import Place
 
 if TYPE_CHECKING:  # a node that only measures imports neither SQLAlchemy nor Litestar
+    from jouled.sharing import Relay
     from jouled.store import Store
+    from jouled.web.books_metrics import BooksMetrics
+    from jouled.web.broadcast import Broadcast
+
+COMPAT = "energy-service"
 
 
 class Room:
@@ -47,13 +54,18 @@ class Room:
         self._counters = Counters(open_meter, feed, config.access)
         host = Host(version=jouled.__version__, hostname=socket.gethostname(), source=source)
         live = Live(self._prepared, self._counters, host)
+        self._broadcast = None if store is None else open_broadcast(store)
+        self._relay = None if self._broadcast is None else open_relay(config, self._broadcast)
         self._app = App(
             Page(self._prepared, metrics.render),
             live,
             feed,
             sampler,
-            books=None if store is None else open_books(store),
+            books=None if store is None else open_books(store, config, self._relay),
+            broadcast=self._broadcast,
+            health=health_of(sampler, store) if COMPAT in config.compat else None,
         )
+        self._figures = None if store is None else open_figures(store, metrics, has_compat=COMPAT in config.compat)
         metrics.requests = self._app.requests
         self._server = Server(self._app, places, config.access)
 
@@ -64,6 +76,12 @@ class Room:
         """Serve until `stop` is set, then for at most a second more. Closes the listening sockets."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._counters.follow)
+            if self._broadcast is not None:
+                nursery.start_soon(self._broadcast.run)
+            if self._figures is not None:
+                nursery.start_soon(self._figures.run)
+            if self._relay is not None:
+                nursery.start_soon(self._relay.run)
             await self._server.serve(stop, task_status)
             nursery.cancel_scope.cancel()
 
@@ -76,8 +94,38 @@ class Room:
         self._server.apply(config)
 
 
-def open_books(store: Store) -> Any:
+def open_books(store: Store, config: Config, relay: Relay | None) -> Books:
     """The API over the books, as an ASGI application."""
-    from jouled.web.api.application import application
+    from jouled.loads.registry import loads_of
+    from jouled.web.api.application import open_door
 
-    return application(store)
+    return open_door(store, config.api, loads=loads_of(config), latest=relay)
+
+
+def open_broadcast(store: Store) -> Broadcast:
+    """The stream of the books."""
+    from jouled.web.broadcast import Broadcast as OpenBroadcast
+
+    return OpenBroadcast(store)
+
+
+def open_relay(config: Config, broadcast: Broadcast) -> Relay | None:
+    """To the other daemons of this store, where the operator names a server. Raises ConfigError."""
+    if config.redis.url is None:
+        return None
+    from jouled.web.sharing import open_relay as open_to
+
+    return open_to(config.redis, broadcast)
+
+
+def open_figures(store: Store, metrics: OwnMetrics, *, has_compat: bool) -> BooksMetrics:
+    """The books on the metrics page."""
+    from jouled.web.books_metrics import BooksMetrics as OpenMetrics
+
+    figures = OpenMetrics(store, lambda: datetime.now(UTC), has_compat=has_compat)
+    metrics.include(figures)
+    return figures
+
+
+def health_of(sampler: Sampler, store: Store | None) -> Health:
+    return Health(lambda: sampler.is_fresh, lambda: store is None or store.state.is_available)

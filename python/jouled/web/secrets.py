@@ -7,18 +7,17 @@ hash is made to cost memory and time.
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
 import hashlib
 import hmac
 import os
-import re
 import secrets
-from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
 
-from jouled.errors import ConfigError
+from jouled.config import hashes
+from jouled.config.secrets import resolved
+
+__all__ = ["PasswordHash", "hash_password", "hash_token", "new_token", "password_hash", "resolved", "token_digest"]
 
 # 16 MiB and about 0.2 s: what OWASP's Password Storage page asks of scrypt with so much memory.
 SCRYPT_N = 2**14
@@ -27,14 +26,8 @@ SCRYPT_P = 5
 SALT_BYTES = 16
 KEY_BYTES = 32
 TOKEN_BYTES = 32
-# A hash that somebody else made must not take the daemon's memory, or minutes.
-SCRYPT_MEMORY_MAX = 128 * 1024 * 1024
-SCRYPT_P_MAX = 16
-FILE_BYTES_MAX = 4096
 # Above any page, below what scrypt takes.
 LARGE_BLOCK_BYTES = 8 * 1024 * 1024
-
-TOKEN_HASH = re.compile(r"sha256\$([0-9a-f]{64})", re.ASCII | re.IGNORECASE)
 
 
 class PasswordHash(NamedTuple):
@@ -84,44 +77,21 @@ def new_token() -> str:
 
 def password_hash(text: str) -> PasswordHash:
     """Raises ValueError for what is no hash, or one that would cost too much."""
-    try:
-        word, n, r, p, salt, key = text.split("$")
-        found = PasswordHash(
-            int(n), int(r), int(p), base64.b64decode(salt, validate=True), base64.b64decode(key, validate=True)
-        )
-    except (ValueError, binascii.Error):
-        raise ValueError("no hash of a password; make one with joulectl hash-secret") from None
-    is_power = found.n > 1 and found.n & (found.n - 1) == 0
-    if word != "scrypt" or not is_power or found.r < 1 or found.p < 1 or not found.salt or len(found.key) < 16:
+    match = hashes.PASSWORD.fullmatch(text)
+    if match is None:
         raise ValueError("no hash of a password; make one with joulectl hash-secret")
-    if 128 * found.r * found.n > SCRYPT_MEMORY_MAX or found.p > SCRYPT_P_MAX or len(found.key) > 128:
-        raise ValueError("this hash would take too much memory or time; make one with joulectl hash-secret")
-    return found
+    problem = hashes.password_problem(text)
+    if problem is not None:
+        raise ValueError(f"this hash {problem}")
+    n, r, p = (int(match[index]) for index in (1, 2, 3))
+    return PasswordHash(n, r, p, base64.b64decode(match[4]), base64.b64decode(match[5]))
 
 
 def token_digest(text: str) -> bytes:
     """The bytes of `sha256$…`. Raises ValueError for what is none."""
-    match = TOKEN_HASH.fullmatch(text)
-    if match is None:
+    if not hashes.TOKEN.fullmatch(text):
         raise ValueError("no hash of a token; make one with joulectl hash-secret --token")
-    return bytes.fromhex(match[1])
-
-
-def resolved(text: str, environ: Mapping[str, str] = os.environ) -> str:
-    """The hash itself, read from where `credential:NAME` or `file:/PATH` says. Raises ConfigError."""
-    kind, _, rest = text.partition(":")
-    if kind == "file":
-        return _read(Path(rest))
-    if kind != "credential":
-        return text
-    folder = environ.get("CREDENTIALS_DIRECTORY")
-    if not folder:
-        raise ConfigError(
-            f"{text}: systemd has handed over no credentials; add LoadCredential={rest}:/PATH to the unit"
-        )
-    if not rest or "/" in rest or rest in {".", ".."}:
-        raise ConfigError(f"{text}: not a credential's name; write credential:NAME")
-    return _read(Path(folder) / rest)
+    return bytes.fromhex(text.partition("$")[2])
 
 
 @functools.cache
@@ -135,19 +105,3 @@ def give_back_large_blocks() -> None:
     choose = getattr(ctypes.CDLL(None), "mallopt", None)
     if choose is not None:
         choose(-3, LARGE_BLOCK_BYTES)
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.is_fifo():  # opening it would wait for a writer, and the daemon with it
-            raise ConfigError(f"read {path}: it is a pipe; name a file that holds the hash")
-        with path.open("rb") as file:
-            content = file.read(FILE_BYTES_MAX + 1)
-        text = content.decode("ascii").strip()
-    except OSError as error:
-        raise ConfigError(f"read {path}: {error.strerror}; put the hash there, readable by jouled") from error
-    except UnicodeDecodeError:
-        raise ConfigError(f"read {path}: not a hash; make one with joulectl hash-secret") from None
-    if len(content) > FILE_BYTES_MAX:
-        raise ConfigError(f"read {path}: more than {FILE_BYTES_MAX} bytes; put only the hash there")
-    return text

@@ -11,6 +11,7 @@ from jouled.config import Access, Config
 from jouled.errors import ConfigError
 from jouled.log import log
 from jouled.web.access import Policy, Privileged
+from jouled.web.bodies import Bodies
 from jouled.web.connections import Connections
 from jouled.web.sockets import Place
 
@@ -22,8 +23,9 @@ class Server:
     """The connections of all places."""
 
     def __init__(self, app: Any, places: Sequence[Place], access: Access) -> None:
+        bodies = Bodies()
         self._places = [
-            (place, Connections(app, policy, place.tls))
+            (place, Connections(app, policy, place.tls, bodies=bodies))
             for place, policy in zip(places, _policies(places, access), strict=True)
         ]
         for _, connections in self._places:

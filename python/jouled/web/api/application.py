@@ -1,49 +1,172 @@
-"""The application: all controllers over one store."""
+"""The application: all controllers over one store, behind their door."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
-from litestar import Litestar, Router
+from litestar import Litestar, Request, Router
+from litestar._kwargs import KwargsModel
+from litestar.connection import ASGIConnection
 from litestar.di import Provide
+from litestar.enums import ParamType
 from litestar.exceptions import HTTPException
-from litestar.openapi import OpenAPIConfig
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
+from sqlalchemy.exc import DataError, IntegrityError
 
-import jouled
+from jouled.config.books import ApiSettings
 from jouled.errors import BooksError, StoreError
+from jouled.loads.registry import Loads
 from jouled.store import Store
 from jouled.web.api import problems
-from jouled.web.api.parameters import Clock
+from jouled.web.api.audit import RecordedStore
+from jouled.web.api.balancing import Balancing
+from jouled.web.api.carbon import Carbon
+from jouled.web.api.circuits import Circuits
+from jouled.web.api.deliveries import Deliveries
+from jouled.web.api.devices import Devices, PowerBudget
+from jouled.web.api.docs_page import Docs
+from jouled.web.api.door import Door
+from jouled.web.api.events import Events
+from jouled.web.api.exact import ExactRequest, ExactResponse
+from jouled.web.api.facilities import Facilities
+from jouled.web.api.intensity import Intensity
+from jouled.web.api.latest import Latest, LatestReadings, NothingKnown
+from jouled.web.api.load import LoadMetrics
+from jouled.web.api.meters import Meters
+from jouled.web.api.optimization import Optimization
+from jouled.web.api.parameters import Clock, Question
+from jouled.web.api.readings import Readings
+from jouled.web.api.records import Records
+from jouled.web.api.scopes import check_scope
+from jouled.web.api.site_zones import ZonesOfSites
 from jouled.web.api.sites import Sites
+from jouled.web.request import AsgiApp
 
-CONTROLLERS = (Sites,)
+CONTROLLERS = (
+    Sites,
+    ZonesOfSites,
+    Readings,
+    LatestReadings,
+    Facilities,
+    Events,
+    Circuits,
+    Devices,
+    PowerBudget,
+    Meters,
+    Carbon,
+    Records,
+    Balancing,
+    LoadMetrics,
+    Optimization,
+    Intensity,
+    Deliveries,
+)
+# What handlers may ask for by name and each request brings; `given` is what all of them share.
+OF_REQUEST = ("store", "writer")
 
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def application(store: Store, clock: Clock = utc_now) -> Litestar:
-    return Litestar(
-        route_handlers=[Router("/api/v1", route_handlers=list(CONTROLLERS))],
-        dependencies={
-            "store": Provide(lambda: store, sync_to_thread=False),
-            "clock": Provide(lambda: clock, sync_to_thread=False),
-        },
+def open_door(
+    store: Store,
+    settings: ApiSettings | None = None,
+    clock: Clock = utc_now,
+    loads: Loads | None = None,
+    latest: Latest | None = None,
+) -> Door:
+    """The API as the web room serves it: the application, and who may ask it what."""
+    settings = settings or ApiSettings()
+    return Door(cast("AsgiApp", application(settings, clock, loads, latest)), store, settings, clock)
+
+
+def application(
+    settings: ApiSettings | None = None,
+    clock: Clock = utc_now,
+    loads: Loads | None = None,
+    latest: Latest | None = None,
+) -> Litestar:
+    """Takes `who` and `store` from the scope's state, where the door puts them."""
+    given = {
+        "clock": clock,
+        "limits": settings or ApiSettings(),
+        "loads": loads or Loads(),
+        "latest": latest or NothingKnown(),
+    }
+    checks = _Checks()
+    app = Litestar(
+        route_handlers=[Router("/api/v1", route_handlers=[*CONTROLLERS, Docs])],
+        dependencies={name: _named() for name in (*OF_REQUEST, *given)},
         exception_handlers={
             BooksError: problems.of_books,
             StoreError: problems.of_store,
+            IntegrityError: problems.of_integrity,
+            DataError: problems.of_range,
+            OverflowError: problems.of_range,
             HTTPException: problems.of_http,
             Exception: problems.of_defect,
         },
-        # Amounts are exact in the books and stay so on the wire: a number with all of its digits.
-        type_encoders={Decimal: _number},
-        openapi_config=OpenAPIConfig(title="jouled", version=jouled.__version__, path="/api/v1"),
+        request_class=ExactRequest,
+        response_class=ExactResponse,
+        before_request=checks,
+        openapi_config=None,
         logging_config=None,
     )
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for handler, model in route.route_handler_map.values():
+                checks.questions[id(handler)] = _question(handler, model)
+                _give(model, given)
+    return app
 
 
-def _number(value: Decimal) -> Any:
-    return float(value)
+class _Checks:
+    """What is looked at before a handler's arguments are."""
+
+    def __init__(self) -> None:
+        self.questions: dict[int, Question] = {}
+
+    def __repr__(self) -> str:
+        return f"<_Checks [{len(self.questions)} routes]>"
+
+    async def __call__(self, request: Request[Any, Any, Any]) -> None:
+        handler = request.route_handler
+        check_scope(request, handler)
+        self.questions[id(handler)].check(request)
+        store = request.scope["state"]["store"]
+        if isinstance(store, RecordedStore):
+            store.status = handler.status_code
+
+
+def _question(handler: HTTPRouteHandler, model: KwargsModel) -> Question:
+    fields = handler.parsed_fn_signature.parameters
+    asked = [known for known in model.expected_query_params if known.param_type == ParamType.QUERY]
+    return Question({known.field_alias: fields[known.field_name].annotation for known in asked})
+
+
+def _named() -> Provide:
+    """Tells Litestar that handlers may ask for this; `_give` gives it."""
+    return Provide(lambda: None, sync_to_thread=False)
+
+
+def _give(model: KwargsModel, given: Mapping[str, Any]) -> None:
+    """Hands over what a handler asks for by name. Of itself Litestar starts a task for each of them, at
+    every request, which takes longer than the look-up that they are for.
+    """
+    names = frozenset(container.key for batch in model.dependency_batches for container in batch)
+    shared = {name: value for name, value in given.items() if name in names}
+
+    async def extract(values: dict[str, Any], request: ASGIConnection[Any, Any, Any, Any]) -> None:
+        values.update(shared)
+        if "store" in names:
+            values["store"] = request.scope["state"]["store"]
+        if "writer" in names:
+            values["writer"] = request.scope["state"]["who"]
+
+    model.dependency_batches = []
+    if names:
+        model.extractors.append(extract)

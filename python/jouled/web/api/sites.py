@@ -16,6 +16,7 @@ class Sites(Controller):
 
     path = "/sites"
     tags = ("sites",)
+    opt = {"scope": "write:sites"}  # noqa: RUF012  (Litestar copies it)
 
     @post()
     async def create_site(self, data: JSONBody[SiteDraft], store: TheStore, clock: TheClock) -> Site:
@@ -33,6 +34,8 @@ class Sites(Controller):
         return await store.fetch(lambda connection: sites.get(connection, site_id))
 
     @put("/{site_id:str}")
-    async def replace_site(self, site_id: IdInPath, data: JSONBody[SiteDraft], store: TheStore, clock: TheClock) -> Site:
+    async def replace_site(
+        self, site_id: IdInPath, data: JSONBody[SiteDraft], store: TheStore, clock: TheClock
+    ) -> Site:
         """Change a site; what is left out gets its default."""
         return await store.commit(lambda connection: sites.replace(connection, site_id, data, clock()))
