@@ -39,3 +39,10 @@ def test_verbs_options_and_their_words_are_completed() -> None:
     assert completed("joulectl --u", 1) == ["--url"]
     assert completed("joulectl top --level ", 3) == ["process", "unit", "container", "pod", "vm", "user"]
     assert "--interval" in completed("joulectl top --", 2)
+
+
+def test_commands_of_the_books_are_completed() -> None:
+    assert completed("joulectl db ", 2) == ["backup", "check", "export", "upgrade", "vacuum"]
+    assert completed("joulectl token ", 2) == ["create", "list", "revoke"]
+    assert completed("joulectl db export --resolution ", 4) == ["minute", "quarter-hour", "day"]
+    assert "--html" in completed("joulectl report --", 2)

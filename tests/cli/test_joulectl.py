@@ -151,3 +151,10 @@ def test_the_daemons_manual_page_names_its_options_and_no_others() -> None:
     flags = set(options(jouled_command.command))
     named = set(re.findall(r"^\*\*(--[a-z-]+)\*\*", page, re.MULTILINE))
     assert named - {"--help"} == flags - {"-h", "--help"}
+
+
+@pytest.mark.parametrize("group", ["db", "token", "config"])
+def test_a_group_without_a_command_is_one_line_too(group: str) -> None:
+    done = joulectl(group)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"joulectl: error: Missing command; see joulectl {group} --help\n"

@@ -161,7 +161,7 @@ def test_a_reader_that_goes_away_is_no_traceback(daemon: FakeDaemon) -> None:
     [
         (("--level=room",), "'room' is not one of 'process', 'unit'"),
         (("--interval=1y",), "'1y' is not a duration"),
-        (("--interval=1ms",), "out of range; choose 0.1s to 60s"),
+        (("--interval=1ms",), "out of range; choose 100ms to 1m"),
         (("--once", "--zone=moon"), "no zone 'moon' here; there is package, dram"),
         (("--colour",), "No such option"),
     ],

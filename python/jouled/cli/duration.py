@@ -22,7 +22,9 @@ def duration(least_s: float, most_s: float) -> Callable[[str | float], float]:
         except ValueError as error:
             raise click.BadParameter(f"{error}.") from error
         if not least_s <= span_s <= most_s:
-            raise click.BadParameter(f"{text} is out of range; choose {least_s:g}s to {most_s:g}s.")
+            raise click.BadParameter(
+                f"{text} is out of range; choose {SECONDS.text(least_s)} to {SECONDS.text(most_s)}."
+            )
         return span_s
 
     return convert

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
+from jouled.cli.version import version_option
 from jouled.errors import JouledError, one_line
 
 # Verb: its module below jouled.cli and the line that help shows, so that help imports none of them.
@@ -25,7 +26,10 @@ VERBS = {
     "doctor": ("doctor", "Find what is wrong with measuring here, and how to mend it."),
     "capture": ("capture", "Save what a scan reads, to replay it anywhere."),
     "selfbench": ("selfbench", "Measure what measuring costs here."),
+    "report": ("report", "Report on a device: its power, energy, charge and events."),
+    "db": ("db", "Look after the store: check, back up, export it."),
     "config": ("settings", "Show the daemon's settings, their defaults and their schema."),
+    "token": ("token", "Give out tokens of the API, list them, revoke them."),
     "hash-secret": ("hash_secret", "Hash a password or token for the daemon's settings."),
     "completion": ("completion", "Print the completion script of a shell."),
 }
@@ -117,28 +121,13 @@ class Verbs(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in VERBS.items()])
 
 
-def print_version(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
-    if is_asked:
-        import jouled
-
-        click.echo(f"joulectl {jouled.__version__}")
-        context.exit()
-
-
 @click.command(
     cls=Verbs,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EPILOG,
     no_args_is_help=False,
 )
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=print_version,
-    help="Show the version and exit.",
-)
+@version_option
 @click.option("--url", metavar="URL", help="The daemon to ask: unix:/PATH or http(s)://HOST:PORT.  [env: JOULED_URL]")
 @click.option("--root", metavar="FILE|DIR", help="Read a captured host instead of this one.")
 @click.pass_context

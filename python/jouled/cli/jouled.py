@@ -11,28 +11,14 @@ import click
 
 from jouled import config
 from jouled.cli.flags import given, settings_flags
+from jouled.cli.version import version_option
 from jouled.errors import ConfigError, one_line
-
-
-def print_version(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
-    if is_asked:
-        import jouled
-
-        click.echo(f"jouled {jouled.__version__}")
-        context.exit()
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @settings_flags
 @click.option("--check-config", is_flag=True, help="Check the settings and exit.")
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=print_version,
-    help="Show the version and exit.",
-)
+@version_option
 def command(path: str | None, check_config: bool, **flags: object) -> None:
     """Measure where the joules of this host go, and serve it at /metrics.
 

@@ -9,7 +9,7 @@ import click
 from jouled.cli.flags import given, settings_flags
 
 
-@click.group(context_settings={"max_content_width": 100})
+@click.group(no_args_is_help=False, context_settings={"max_content_width": 100})
 def command() -> None:
     """Show the daemon's settings, their defaults and their schema.
 
