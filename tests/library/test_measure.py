@@ -133,8 +133,9 @@ def test_nested_blocks_add_up_to_the_one_around_them(meter: jouled.Meter) -> Non
         assert sum(known(part.machine_joules) for part in parts) <= known(whole.machine_joules)
         assert parts[0].joules > parts[1].joules  # type: ignore[operator]  # known above
         missing.append(1 - in_parts / known(whole.joules))
-    # Between them are only the few microseconds of their own ends, unless others took the processor just there.
-    assert min(missing) < 0.02
+    # Between them are only their own ends: microseconds, or a look at the children where there are some, as the servers
+    # of other tests are; unless others took the processor just there.
+    assert min(missing) < 0.05
 
 
 def test_one_that_works_then_waits_is_not_charged_less_than_its_working_part(meter: jouled.Meter) -> None:
