@@ -30,7 +30,7 @@ from jouled.store import Store
 
 _numbers = count(1)
 # The run on the wheel asks for one: that the engines do the same is shown by the run on the tree.
-ENGINES = os.environ.get("JOULED_TEST_ENGINES", "sqlite postgresql").split()
+ENGINES = os.environ.get("STORE_ENGINES", "sqlite postgresql").split()
 
 
 class Postgres:
