@@ -221,8 +221,11 @@ async def test_one_that_is_too_far_behind_is_told_to_resume(store: Store, monkey
         for _ in range(12):
             await post(store, *({"text": "x" * 100_000} for _ in range(10)))
         last = 0
-        while (frame := await opened.socket.frame()).opcode != CLOSE:
-            last = frame.json["id"] if frame.opcode == TEXT else last
+        with trio.move_on_after(20) as waiting:
+            while (frame := await opened.socket.frame()).opcode != CLOSE:
+                last = frame.json["id"] if frame.opcode == TEXT else last
+        if waiting.cancelled_caught:
+            pytest.skip("this system's buffers took all of it")
         assert frame.code == 1013
         async with upgrading(rig, f"?topics=events&after={last}") as again:
             await again.socket.message()
