@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
 from structlog.testing import capture_logs
@@ -16,6 +17,11 @@ from structlog.testing import capture_logs
 sys.path.insert(0, str(Path(__file__).parent))
 
 pytest_plugins = ["stores"]
+
+# The same examples each time, however slow the machine is: a change is refused for what it changed. Others are looked
+# for by `make py-test PYTEST_ARGS=--hypothesis-profile=default`.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)

@@ -22,14 +22,14 @@ class Running:
         self.said = said
 
     def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
             return bytes(answer.read())
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
         """The seconds from the signal to the exit, which must have code 0."""
         start_s = time.monotonic()
         self.process.send_signal(number)
-        assert self.process.wait(timeout=10) == 0, self.rest()
+        assert self.process.wait(timeout=60) == 0, self.rest()
         return time.monotonic() - start_s
 
     def rest(self) -> str:

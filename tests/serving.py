@@ -97,7 +97,7 @@ class FakeMeter:
 class Rig:
     """A room that serves, what it is fed with, and where it listens."""
 
-    def __init__(self, config: Config, places: Sequence[Place], store: Store | None = None) -> None:
+    def __init__(self, config: Config, places: Sequence[Place], store: Store | None = None, keeper: Any = None) -> None:
         self.feed: Feed[Snapshot] = Feed()
         self.sampler = sampler_of(self.feed)
         self.meter = FakeMeter()
@@ -112,6 +112,7 @@ class Rig:
             open_meter=lambda: self.meter,
             places=places,
             store=store,
+            caps=keeper,
         )
 
     def tick(self, snapshot: Snapshot | None = None) -> None:
@@ -130,7 +131,7 @@ class Rig:
     async def send(self, request: bytes, *, place: int = 0) -> bytes:
         """The whole answer, until the connection ends."""
         async with await connected(self.places[place]) as stream:
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 await stream.send_all(request)
                 return await read_all(stream)
 
@@ -163,6 +164,12 @@ async def read_all(stream: trio.abc.ReceiveStream) -> bytes:
     return b"".join(parts)
 
 
+def with_small_buffers(place: Place) -> None:
+    """For connections from now on: who does not read is waited for soon, however much this system would keep."""
+    place.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+    place.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+
+
 async def connected(place: Place, *, receive_bytes: int | None = None) -> trio.abc.Stream:
     """A client, that trusts whatever certificate it is shown."""
     client = trio.socket.socket(place.socket.family)
@@ -181,11 +188,13 @@ def trusting(stream: trio.SocketStream) -> trio.SSLStream[trio.SocketStream]:
 
 
 @asynccontextmanager
-async def serving(*listeners: Listener, store: Store | None = None, **settings: Any) -> AsyncIterator[Rig]:
+async def serving(
+    *listeners: Listener, store: Store | None = None, keeper: Any = None, **settings: Any
+) -> AsyncIterator[Rig]:
     """A room with one snapshot; it must end on its own once it is told to."""
     config = Config(listen=listeners or (Listener(FREE),), **settings)
     with listening(*config.listeners) as places:
-        rig = Rig(config, places, store)
+        rig = Rig(config, places, store, keeper)
         async with trio.open_nursery() as nursery:
             await nursery.start(rig.room.serve, rig.stop)
             rig.tick()

@@ -50,7 +50,7 @@ class Api:
             given.setdefault("content-type", "application/json")
         request = urllib.request.Request(self.url + path, sent, given, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return Answer(
                     answer.status, {key.lower(): value for key, value in answer.headers.items()}, answer.read()
                 )

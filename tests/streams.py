@@ -29,6 +29,23 @@ async def post(store: Store, *bodies: Any, topic: Topic = "events") -> list[int]
     return await store.commit(work)
 
 
+# Of a client that reads nothing: with `serving.with_small_buffers` these are all that the system keeps for it.
+SLOW_BYTES = 65_536
+
+
+async def run_ahead(rig: Rig, store: Store, count: int) -> list[int]:
+    """So many large messages; returns once nobody who has read less than the last few can be told the rest."""
+    broadcast = rig.room._broadcast
+    assert broadcast is not None
+    numbers: list[int] = []
+    while len(numbers) < count:
+        numbers += await post(store, *({"text": "x" * 100_000} for _ in range(10)))
+    with trio.fail_after(60):
+        while broadcast.head < numbers[-1]:  # noqa: ASYNC110  (nobody tells)
+            await trio.sleep(0.01)
+    return numbers
+
+
 class Event(NamedTuple):
     topic: str
     id: int | None
@@ -52,7 +69,7 @@ class Events:
         self.head, _, self._left = self.raw.partition(b"\r\n\r\n")
 
     async def more(self) -> bool:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             try:
                 part = await self._stream.receive_some(65536)
             except trio.BrokenResourceError:
@@ -100,8 +117,10 @@ def unchunked(raw: bytes) -> tuple[bytes, bytes]:
 
 
 @asynccontextmanager
-async def listening_to(rig: Rig, query: str, *, head: str = "", place: int = 0) -> AsyncIterator[Events]:
-    async with await connected(rig.places[place]) as stream:
+async def listening_to(
+    rig: Rig, query: str, *, head: str = "", place: int = 0, receive_bytes: int | None = None
+) -> AsyncIterator[Events]:
+    async with await connected(rig.places[place], receive_bytes=receive_bytes) as stream:
         await stream.send_all(f"GET /api/v1/stream{query} HTTP/1.1\r\nhost: localhost\r\n{head}\r\n".encode())
         events = Events(stream)
         await events.read_head()
@@ -158,7 +177,7 @@ class WebSocket:
 
     async def _exactly(self, count: int) -> bytes:
         while len(self._left) < count:
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 part = await self.stream.receive_some(65536)
             assert part, "the connection has ended"
             self._left += part
@@ -174,16 +193,18 @@ class Handshake(NamedTuple):
 
 
 @asynccontextmanager
-async def upgrading(rig: Rig, query: str = "", *, head: str = "", place: int = 0) -> AsyncIterator[Handshake]:
+async def upgrading(
+    rig: Rig, query: str = "", *, head: str = "", place: int = 0, receive_bytes: int | None = None
+) -> AsyncIterator[Handshake]:
     key = base64.b64encode(os.urandom(16)).decode()
     lines = (
         f"GET /api/v1/stream{query} HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
         f"sec-websocket-version: 13\r\nsec-websocket-key: {key}\r\n{head}\r\n"
     )
-    async with await connected(rig.places[place]) as stream:
+    async with await connected(rig.places[place], receive_bytes=receive_bytes) as stream:
         await stream.send_all(lines.encode())
         raw = b""
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while b"\r\n\r\n" not in raw:
                 part = await stream.receive_some(65536)
                 assert part, raw
@@ -191,7 +212,7 @@ async def upgrading(rig: Rig, query: str = "", *, head: str = "", place: int = 0
         answer, _, left = raw.partition(b"\r\n\r\n")
         status = int(answer.split()[1])
         if status != 101:
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 while part := await stream.receive_some(65536):
                     left += part
         yield Handshake(status, answer, left, WebSocket(stream, left))

@@ -89,7 +89,7 @@ async def happen(store: Store, note: str, severity: Severity = "warning") -> str
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         while not is_so():  # noqa: ASYNC110  (what it waits for is in the store)
             await trio.sleep(LOOK_S)
 

@@ -44,7 +44,7 @@ async def publish(feed: Feed[Snapshot], *snapshots: Snapshot) -> None:
 
 async def recorded(store: Store, *snapshots: Snapshot, config: Config = CONFIG) -> None:
     feed: Feed[Snapshot] = Feed()
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(record, config, store, feed)
             await trio.testing.wait_all_tasks_blocked()
@@ -89,7 +89,7 @@ async def test_while_the_store_is_away_minutes_wait_for_it(store: Store, monkeyp
     monkeypatch.setattr(store, "commit", away)
     ledger = FakeLedger()
     feed: Feed[Snapshot] = Feed()
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(record, CONFIG, store, feed)
             await trio.testing.wait_all_tasks_blocked()
@@ -130,7 +130,7 @@ async def test_minutes_wait_until_it_is_known_that_no_other_host_has_the_name(
     ledger = FakeLedger()
     feed: Feed[Snapshot] = Feed()
     monkeypatch.setattr("jouled.bookkeeping.recorder.machine_of", lambda: "here")
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(record, CONFIG, store, feed)
             await trio.testing.wait_all_tasks_blocked()

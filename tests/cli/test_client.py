@@ -71,9 +71,9 @@ def test_a_stream_gives_each_snapshot_and_says_that_it_has_ended(daemon: FakeDae
 
 def test_a_stream_that_falls_silent_ends_after_the_time_out(daemon: FakeDaemon) -> None:
     daemon.streams(snapshot(2), ends=False)
-    stream = Client(daemon.url, timeout_s=0.3).stream()
+    stream = Client(daemon.url, timeout_s=1.0).stream()
     next(stream)
-    with pytest.raises(NotRunningError, match=r"nothing came for 0\.3 s"):
+    with pytest.raises(NotRunningError, match=r"nothing came for 1 s"):
         next(stream)
 
 
@@ -83,11 +83,11 @@ def test_a_stream_lasts_longer_than_its_time_out_while_something_comes(daemon: F
         handler.end_headers()
         for _ in range(8):
             handler.wfile.write(b": still here\n\n")
-            daemon.stopped.wait(0.1)
+            daemon.stopped.wait(0.3)
         handler.wfile.write(b"event: snapshot\ndata: %s\n\n" % msgspec.json.encode(snapshot(9)))
 
     daemon.routes["/api/v1/stream"] = route
-    assert next(Client(daemon.url, timeout_s=0.5).stream()).sequence == 9
+    assert next(Client(daemon.url, timeout_s=2.0).stream()).sequence == 9
 
 
 def test_events_are_parsed_as_the_standard_says() -> None:
@@ -175,7 +175,7 @@ def test_a_daemon_that_sends_drop_by_drop_does_not_hold_a_call(
     with pytest.raises(NotRunningError, match=r"answer within 0\.3 s"):
         Client(daemon.url, timeout_s=0.3).metrics()
     # All of it would take twenty seconds.
-    assert time.monotonic() - start_s < 10
+    assert time.monotonic() - start_s < 18
 
 
 def test_an_answer_without_end_is_cut(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from jouled.cli import selfbench
 from jouled.cli.selfbench import Bench, OwnCost, Row, least_ns, lines
+from undisturbed import undisturbed
 
 JOULECTL = (sys.executable, "-c", "from jouled.cli.joulectl import main; main()")
 
@@ -20,6 +21,7 @@ def joulectl(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*JOULECTL, *words], capture_output=True, text=True, check=False)
 
 
+@undisturbed
 def test_this_host_has_a_cost_for_each_read_and_none_for_a_daemon_that_is_not_there() -> None:
     done = joulectl("--url", "http://127.0.0.1:1", "selfbench", "--for", "100ms", "--json")
     assert done.stderr == ""

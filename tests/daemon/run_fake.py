@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fakes import FakeScanner, FakeSnapshot
 from jouled import config, daemon
+from jouled.web import server
 
 
 class HangingScanner(FakeScanner):
@@ -24,12 +25,14 @@ class HangingScanner(FakeScanner):
     def tick(self) -> FakeSnapshot:
         snapshot = super().tick()
         if self.ticks == self._hangs_at:
+            os.write(2, b"the scan hangs\n")
             time.sleep(1000)
         return snapshot
 
 
 def main(series: int, listen: str, *more: str) -> int:
     path = os.environ.get("SETTINGS")
+    server.GRACE_S = float(os.environ.get("GRACE_S", server.GRACE_S))
     flags = {"listen": (listen,), "interval": None if path else "200ms", "log.format": "text", "store.url": "none"}
     hangs_at = int(os.environ.get("SCAN_HANGS_AT", "0"))
     return daemon.main(

@@ -22,6 +22,11 @@ from running import Running, running
 FAKE_DAEMON = Path(__file__).with_name("run_fake.py")
 
 
+# Longer than any machine is held up. What must not last as long as the grace is known by a grace of hours.
+LONG_S = 40.0
+HOURS_S = "7200"
+
+
 @contextmanager
 def running_fake(series: int = 1, *more: str, **environ: str) -> Iterator[Running]:
     with running(sys.executable, str(FAKE_DAEMON), str(series), "127.0.0.1:0", *more, environ=environ) as fake:
@@ -29,7 +34,7 @@ def running_fake(series: int = 1, *more: str, **environ: str) -> Iterator[Runnin
 
 
 def test_when_it_says_where_to_look_the_page_and_the_probes_are_ready() -> None:
-    with running_fake(3, "measured by a model, not by a sensor") as fake:
+    with running_fake(3, "measured by a model, not by a sensor", GRACE_S=HOURS_S) as fake:
         assert fake.said.splitlines()[0] == "jouled: warning: measured by a model, not by a sensor"
         assert fake.said.splitlines()[-1].endswith("(source=fake, interval=0.2s)")
         assert fake.get("/livez") == b"alive\n"
@@ -37,14 +42,14 @@ def test_when_it_says_where_to_look_the_page_and_the_probes_are_ready() -> None:
         page = fake.get("/metrics").decode()
         assert 'jouled_process_joules_total{pid="2"}' in page
         assert "jouled_ticks_total" in page
-        assert fake.stop() < 1
+        fake.stop()
         assert fake.rest() == "jouled: stopping (signal=SIGTERM)\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_each_stop_signal_ends_it_in_order(number: signal.Signals) -> None:
-    with running_fake() as fake:
-        assert fake.stop(number) < 1
+    with running_fake(GRACE_S=HOURS_S) as fake:
+        fake.stop(number)
 
 
 def test_stopped_readers_and_half_requests_do_not_hold_the_exit() -> None:
@@ -57,43 +62,50 @@ def test_stopped_readers_and_half_requests_do_not_hold_the_exit() -> None:
             client.connect(("127.0.0.1", fake.port))
             client.sendall(request)
             clients.append(client)
-        time.sleep(0.5)
+        for client in clients[::3]:
+            assert client.recv(1) == b"H"  # its answer is under way
         assert fake.get("/livez") == b"alive\n"
-        assert fake.stop() < 3
+        assert fake.stop() < LONG_S
         for client in clients:
             client.close()
 
 
 def test_a_second_signal_breaks_nothing_off() -> None:
-    with running_fake(40_000) as fake:
+    with running_fake(40_000, GRACE_S="3") as fake:
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", fake.port))
         client.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
-        time.sleep(0.3)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            fake.process.send_signal(number)
-            time.sleep(0.1)
-        assert fake.stop() < 3
-        assert fake.rest().count("stopping (signal=SIGTERM)") == 1
+        assert client.recv(1) == b"H"  # its answer is under way, and has some seconds more
+        fake.process.send_signal(signal.SIGTERM)
+        assert fake.process.stderr is not None
+        assert "stopping (signal=SIGTERM)" in fake.process.stderr.readline()
+        fake.stop(signal.SIGINT)
+        assert "stopping" not in fake.rest()
         client.close()
 
 
+def until_it_hangs(fake: Running) -> None:
+    assert fake.process.stderr is not None
+    assert fake.process.stderr.readline() == "the scan hangs\n"
+
+
 def test_a_scan_that_hangs_does_not_hold_the_exit() -> None:
-    with running(sys.executable, str(FAKE_DAEMON), "1", "127.0.0.1:0", environ={"SCAN_HANGS_AT": "3"}) as fake:
-        time.sleep(0.5)
-        assert fake.stop() < 1
+    with running_fake(SCAN_HANGS_AT="3", GRACE_S=HOURS_S) as fake:
+        until_it_hangs(fake)
+        fake.stop()
 
 
 def test_systemd_hears_ready_status_and_stopping_in_order(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         receiver.bind(str(tmp_path / "notify"))
-        receiver.settimeout(5)
-        with running_fake(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="100000") as fake:
-            time.sleep(0.5)
-            fake.stop()
+        receiver.settimeout(60)
         messages: list[str] = []
-        while not messages or "STOPPING=1" not in messages[-1]:
+        with running_fake(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="100000") as fake:
+            while sum(message.startswith("WATCHDOG=1") for message in messages) < 3:
+                messages.append(receiver.recv(4096).decode())
+            fake.stop()
+        while "STOPPING=1" not in messages[-1]:
             messages.append(receiver.recv(4096).decode())
     ready = messages.index("READY=1\nWATCHDOG_USEC=600000")
     pings = [message for message in messages if message.startswith("WATCHDOG=1\nSTATUS=package 12.5 W; ")]
@@ -108,7 +120,7 @@ class Listening:
         self.path = path
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(path))
-        self.socket.settimeout(20)
+        self.socket.settimeout(60)
 
     def wait_for(self, *beginnings: str) -> list[str]:
         """The next messages that begin so, in this order; whatever comes between is skipped."""
@@ -151,7 +163,7 @@ def test_a_reload_applies_what_it_can_and_names_what_needs_a_restart(tmp_path: P
         fake.process.send_signal(signal.SIGHUP)
         reloading, ready = told.wait_for("RELOADING=1\nMONOTONIC_USEC=", "READY=1\n")
         sent_s = int(reloading.rpartition("=")[2]) / 1e6
-        assert time.monotonic() - 20 < sent_s <= time.monotonic()
+        assert time.monotonic() - 120 < sent_s <= time.monotonic()
         assert ready == "READY=1\nWATCHDOG_USEC=1500000"  # longer, as the interval is
         fake.process.send_signal(signal.SIGHUP)
         told.wait_for("RELOADING=1", "READY=1")
@@ -197,19 +209,20 @@ def test_hang_up_does_not_end_a_daemon_that_has_nothing_to_load() -> None:
 def test_a_scan_that_hangs_ends_the_pings_though_clients_are_answered(told: Listening) -> None:
     with running_fake(NOTIFY_SOCKET=str(told.path), SCAN_HANGS_AT="3") as fake:
         told.wait_for("READY=1")
-        time.sleep(1)  # several periods
-        assert len(told.waiting()) <= 2  # sent before the scan that hangs
+        until_it_hangs(fake)
+        time.sleep(0.3)  # what was under way
+        assert len(told.waiting()) <= 3  # sent before the scan that hangs
         assert fake.get("/livez") == b"alive\n"
-        time.sleep(1)
+        time.sleep(1)  # several periods
         assert told.waiting() == []
         fake.stop()
 
 
 def test_a_watchdog_that_aborts_it_learns_where_it_hung() -> None:
     with running_fake(SCAN_HANGS_AT="3") as fake:
-        time.sleep(0.5)
+        until_it_hangs(fake)
         fake.process.send_signal(signal.SIGABRT)
-        assert fake.process.wait(timeout=20) == -signal.SIGABRT
+        assert fake.process.wait(timeout=60) == -signal.SIGABRT
         said = fake.rest()
         assert "Fatal Python error: Aborted" in said
         assert "run_fake.py" in said

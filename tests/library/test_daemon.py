@@ -16,6 +16,7 @@ import trio
 import jouled
 from jouled.errors import UnsupportedError
 from jouled.measurement import Result
+from undisturbed import undisturbed
 
 WATTS = 40.0
 
@@ -92,6 +93,7 @@ def test_a_block_says_that_it_came_through_the_daemon_and_from_what(meter: joule
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.05, 0.35])
+@undisturbed
 def test_readings_of_before_are_reckoned_to_the_ends_of_the_block(meter: jouled.Meter, seconds: float) -> None:
     with jouled.measure(scope="machine", meter=meter) as m:
         time.sleep(seconds)
@@ -119,6 +121,7 @@ def test_the_idle_part_is_known_without_the_daemons_load(meter: jouled.Meter) ->
     assert 0 <= m.active_joules <= m.joules
 
 
+@undisturbed
 def test_a_daemon_that_does_not_answer_at_the_end_leaves_the_energy_unknown(
     meter: jouled.Meter, daemon: FakeDaemon
 ) -> None:
@@ -140,6 +143,7 @@ def test_a_daemon_that_was_started_again_counts_from_nothing(meter: jouled.Meter
     assert "its counter was reset" in m.problems[0]
 
 
+@undisturbed
 async def test_trio_is_not_held_up_by_the_daemon_and_a_cancelled_block_has_its_end(meter: jouled.Meter) -> None:
     m = jouled.measure(scope="machine", meter=meter)
     with trio.move_on_after(0.05):
@@ -148,6 +152,7 @@ async def test_trio_is_not_held_up_by_the_daemon_and_a_cancelled_block_has_its_e
     assert m.joules == pytest.approx(WATTS * m.seconds, abs=0.002)
 
 
+@undisturbed
 def test_asyncio_is_not_held_up_either(meter: jouled.Meter) -> None:
     async def one() -> Result:
         async with jouled.measure(scope="machine", meter=meter) as m:

@@ -12,6 +12,7 @@ import pytest
 import jouled
 from burning import burn
 from jouled.measurement import Result
+from undisturbed import undisturbed
 
 pytestmark = pytest.mark.usefixtures("fake_default")
 
@@ -45,6 +46,7 @@ def test_results_go_where_they_are_wanted_also_of_calls_that_fail() -> None:
     assert all(result.joules for result in results)
 
 
+@undisturbed
 def test_recursive_calls_are_each_measured() -> None:
     results: list[Result] = []
 

@@ -14,6 +14,7 @@ import pytest
 import jouled
 from burning import burn
 from jouled.measurement.tally import tally_of
+from undisturbed import undisturbed
 
 
 def in_child(work: Callable[[], Any]) -> Any:
@@ -38,6 +39,7 @@ def in_child(work: Callable[[], Any]) -> Any:
     return json.loads(text)
 
 
+@undisturbed
 def test_a_childs_copy_measures_from_the_fork_on_and_the_parents_is_undisturbed(meter: jouled.Meter) -> None:
     with jouled.measure(meter=meter) as m:
         burn(0.1)
@@ -57,6 +59,7 @@ def test_a_childs_copy_measures_from_the_fork_on_and_the_parents_is_undisturbed(
     assert m.cpu_seconds >= 0.1 + cpu_s * 0.9
 
 
+@undisturbed
 def test_thread_and_machine_blocks_go_on_in_a_child(meter: jouled.Meter) -> None:
     with (
         jouled.measure(scope="thread", meter=meter) as thread,
@@ -73,6 +76,7 @@ def test_thread_and_machine_blocks_go_on_in_a_child(meter: jouled.Meter) -> None
     assert watts == pytest.approx(45, rel=0.05)
 
 
+@undisturbed
 def test_locks_that_other_threads_hold_at_the_fork_do_not_stop_the_child(meter: jouled.Meter) -> None:
     stop = threading.Event()
 

@@ -11,6 +11,7 @@ import pytest
 
 import jouled
 from running import Running, running_jouled
+from undisturbed import undisturbed
 
 WATTS = 45.0
 
@@ -47,6 +48,7 @@ def as_nobody(url: str, seconds: float) -> list[object]:
 
 
 @pytest.mark.parametrize("seconds", [0.05, 1.0])
+@undisturbed
 def test_who_may_read_no_sensor_measures_through_the_daemon(daemon: Running, seconds: float) -> None:
     via, source, joules, span_s, bound, resolution_j = as_nobody(f"http://127.0.0.1:{daemon.port}", seconds)
     assert (via, source) == ("daemon", "fake")

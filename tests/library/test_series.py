@@ -9,8 +9,10 @@ import pytest
 
 import jouled
 from jouled import wire
+from undisturbed import undisturbed
 
 
+@undisturbed
 def test_samples_are_the_power_between_readings(meter: jouled.Meter) -> None:
     with jouled.Sampler(period_s=0.02, meter=meter) as sampler:
         time.sleep(0.2)

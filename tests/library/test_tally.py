@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import jouled
 from jouled.measurement import tally as tallies
 from jouled.measurement.tally import Consumer, tally_of
+from undisturbed import undisturbed
 
 
 def host(root: Path, name: str, files: dict[str, str]) -> Path:
@@ -47,8 +49,10 @@ def test_a_counter_that_goes_round_twice_in_a_long_block_is_read_in_between(
     tally.keeper.pause()
 
 
+@undisturbed
 def test_a_gauge_is_followed_while_a_block_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tallies, "GAUGE_PERIOD_S", 0.02)
+    shutil.rmtree(tmp_path / "class", ignore_errors=True)
     chip = host(tmp_path, "class/hwmon/hwmon0", {"name": "power_meter\n", "power1_input": "10000000\n"})
     meter = jouled.Meter(meters=["hwmon"], sysfs=str(tmp_path))
     with jouled.measure(scope="machine", meter=meter) as m:
@@ -97,6 +101,7 @@ def test_what_the_kernel_books_late_counts_in_the_next_interval_and_not_twice() 
     assert [consumer.share(ten_ms, cpus=1) for _ in range(2)] == [1.0, 0.0]
 
 
+@undisturbed
 def test_many_threads_that_measure_at_once_are_no_more_than_the_process(meter: jouled.Meter) -> None:
     sums: list[float] = []
 

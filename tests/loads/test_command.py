@@ -91,13 +91,13 @@ async def test_one_that_takes_too_long_is_killed_with_all_that_it_started(tmp_pa
         "import subprocess, sys, time, pathlib; child = subprocess.Popen(['sleep', '1000']);"
         f"pathlib.Path({str(said)!r}).write_text(str(child.pid)); time.sleep(1000)"
     )
-    with pytest.raises(LoadError, match="was killed: it took longer than 1 s"):
-        await python(script, 1.0).act(DECISION)
+    with pytest.raises(LoadError, match="was killed: it took longer than 3 s"):
+        await python(script, 3.0).act(DECISION)
     await gone(int(said.read_text()))
 
 
 async def gone(pid: int) -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         while _is_alive(pid):  # noqa: ASYNC110  (a process of another's tells nobody)
             await trio.sleep(0.01)
 

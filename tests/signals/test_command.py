@@ -80,7 +80,7 @@ async def test_a_delivery_that_is_called_off_leaves_no_program_behind(tmp_path: 
 
 
 async def _written(path: Path) -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         while not _text(path):  # noqa: ASYNC110  (another process writes it)
             await trio.sleep(0.01)
 
@@ -95,7 +95,7 @@ def _state(pid: int) -> str:
 
 async def _gone(pid: int) -> None:
     """A child that nobody waits for may stay as a zombie."""
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         while True:
             try:
                 os.kill(pid, 0)

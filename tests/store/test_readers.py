@@ -28,7 +28,7 @@ class Gate:
     def __call__(self, connection: Connection) -> int:
         one = connection.execute(text("SELECT 1")).scalar_one()
         self.begun.set()
-        assert self.may_end.wait(30)
+        assert self.may_end.wait(60)
         return int(one)
 
 
@@ -38,7 +38,7 @@ def one(connection: Connection) -> int:
 
 async def test_a_read_that_takes_long_holds_up_no_other(store: Store) -> None:
     gates = [Gate() for _ in range(READERS_MAX - 1)]
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             for gate in gates:
                 nursery.start_soon(store.fetch, gate)
@@ -79,7 +79,7 @@ async def test_a_read_that_was_left_before_it_began_is_not_done(store: Store) ->
         for gate in gates:
             nursery.start_soon(store.fetch, gate)
         for gate in gates:
-            await trio.to_thread.run_sync(gate.begun.wait, 30)
+            await trio.to_thread.run_sync(gate.begun.wait, 60)
         with trio.move_on_after(0.01) as scope:
             await store.fetch(done.append)
         for gate in gates:
@@ -133,7 +133,7 @@ async def test_a_closed_store_is_not_read_and_refuses_those_who_wait(store: Stor
         for gate in gates:
             nursery.start_soon(store.fetch, gate)
         for gate in gates:
-            await trio.to_thread.run_sync(gate.begun.wait, 30)
+            await trio.to_thread.run_sync(gate.begun.wait, 60)
         nursery.start_soon(ask)
         await trio.testing.wait_all_tasks_blocked()
         await trio.to_thread.run_sync(store.close)

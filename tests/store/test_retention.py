@@ -153,7 +153,7 @@ async def test_a_removal_that_the_store_refuses_is_said_and_ends_nothing(
         return await store.commit(lambda connection: connection.execute(statement).rowcount)
 
     monkeypatch.setattr(retention, "sweep", refused)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(retention.retain, store, KEPT, lambda: NOW)
             while len(lines) < 2:  # noqa: ASYNC110  (nobody tells of a round)

@@ -12,7 +12,7 @@ import trio
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Connection, Table, delete, insert, update
 
-from jouled import daemon
+from jouled import parts
 from jouled.bookkeeping import figures
 from jouled.config import Config, Listener
 from jouled.errors import StoreError
@@ -23,6 +23,7 @@ from jouled.store.schema.load import decision_steps, decisions
 from jouled.store.schema.meters import meters
 from jouled.store.schema.readings import energy_readings, site_energy
 from jouled.store.schema.sites import site_zones, sites
+from jouled.web.books_metrics import BooksMetrics
 from pages import promtool
 from serving import FREE, Rig, serving
 
@@ -320,6 +321,26 @@ async def test_while_the_store_is_away_only_that_is_shown(store: Store, monkeypa
     assert "energy_consumption" not in page
 
 
+async def test_of_two_looks_the_later_one_is_shown(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = await store.fetch(lambda connection: figures.read(connection, NOW))
+    may_end, asked = trio.Event(), iter((True, False))
+
+    async def fetch(*_: object) -> Any:
+        if next(asked):
+            await may_end.wait()
+            return found
+        raise StoreError("the store is away")
+
+    monkeypatch.setattr(store, "fetch", fetch)
+    metrics = BooksMetrics(store, lambda: NOW, has_compat=False)
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(metrics.refresh)
+            await trio.testing.wait_all_tasks_blocked()
+        may_end.set()
+    assert "jouled_store_size_bytes" not in {family.name for family in metrics.collect()}
+
+
 async def test_health_is_in_the_documented_form() -> None:
     async with serving(FULL, **SERVICE) as rig:
         reply = await rig.get("/health")
@@ -354,4 +375,4 @@ async def test_health_needs_no_secret() -> None:
 
 def test_the_scanner_gets_only_the_compat_that_it_knows() -> None:
     config = Config(meters=("fake",), compat=("kepler", "energy-service"))
-    assert daemon.open_host(config).tick() is not None
+    assert parts.open_host(config).tick() is not None

@@ -67,7 +67,7 @@ async def ask(port: int, request: bytes, *, receive_bytes: int | None = None) ->
 async def first_line(port: int, request: bytes) -> bytes:
     """Of the answer; nothing if there is none."""
     async with await ask(port, request) as stream:
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             try:
                 return bytes(await stream.receive_some(4096)).partition(b"\r\n")[0].rstrip()
             except trio.BrokenResourceError:
@@ -75,14 +75,14 @@ async def first_line(port: int, request: bytes) -> bytes:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         while not condition():  # noqa: ASYNC110  (nobody tells when a connection is gone)
             await trio.sleep(0.01)
 
 
 async def read_until(stream: trio.SocketStream, end: bytes) -> None:
     read = b""
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         while not read.endswith(end):
             part = await stream.receive_some(4096)
             assert part, f"it ended after {read!r}"
@@ -138,7 +138,7 @@ async def test_what_is_no_request_is_refused_in_the_form_of_all_errors(
     request_bytes: bytes, status: int, code: str
 ) -> None:
     async with serving() as (port, _), await ask(port, request_bytes) as client:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             answer = Reply.of(await read_all(client))
     assert (answer.status, answer.json["error"]) == (status, code)
     assert answer.json["message"]
@@ -158,9 +158,9 @@ async def test_a_body_in_many_pieces_does_not_keep_the_connection(path: bytes) -
 async def test_a_client_that_stops_reading_is_cut_off() -> None:
     async with (
         serving(send_s=0.2) as (port, room),
-        await ask(port, GET.replace(b"/", b"/big", 1), receive_bytes=4096),
+        await ask(port, GET.replace(b"/", b"/big", 1), receive_bytes=4096) as client,
     ):
-        await until(lambda: len(room._open) == 1)
+        assert await client.receive_some(1)
         await until(lambda: len(room._open) == 0)
 
 
@@ -169,13 +169,13 @@ async def test_a_client_that_reads_by_drops_is_cut_off() -> None:
         serving(request_s=0.5) as (port, room),
         await ask(port, GET.replace(b"/", b"/big", 1), receive_bytes=4096) as client,
     ):
-        await until(lambda: len(room._open) == 1)
-        start_s = trio.current_time()
+        read = 0
         with suppress(trio.BrokenResourceError):
-            while await client.receive_some(5000):  # noqa: ASYNC110  (the pause is what is tested)
-                await trio.sleep(0.02)
+            while part := await client.receive_some(5000):
+                read += len(part)
+                await trio.sleep(0.02)  # all of it would take eight seconds
         await until(lambda: len(room._open) == 0)
-        assert trio.current_time() - start_s < 2
+        assert 0 < read < 2_000_000
 
 
 async def test_connections_that_say_nothing_do_not_keep_a_scraper_out() -> None:
@@ -184,7 +184,7 @@ async def test_connections_that_say_nothing_do_not_keep_a_scraper_out() -> None:
             silent = [clients.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(20)]
             await until(lambda: len(room._open) == 5)
             assert await first_line(port, GET) == b"HTTP/1.1 200"
-            silent[0].settimeout(1)
+            silent[0].settimeout(60)
             assert silent[0].recv(1) == b""  # the first to come is the first to go
             assert len(room._open) <= 5
 
@@ -199,7 +199,7 @@ async def test_a_connection_that_was_used_goes_last() -> None:
         await read_until(used, b"hello")
         await until(lambda: not any(connection.is_busy for connection in room._open))
         assert await first_line(port, GET) == b"HTTP/1.1 200"
-        with trio.fail_after(1):
+        with trio.fail_after(60):
             assert await silent.receive_some(1) == b""
         await used.send_all(GET)
         await read_until(used, b"hello")
@@ -221,18 +221,20 @@ async def test_clients_that_never_read_do_not_keep_a_scraper_out() -> None:
 @pytest.mark.parametrize(("limit", "sent"), [("idle_s", b""), ("request_s", b"GET / HT")])
 async def test_silence_and_half_a_request_end_in_their_time(limit: str, sent: bytes) -> None:
     async with serving(**{limit: 0.2}) as (port, room), await ask(port, sent) as client:
-        await until(lambda: len(room._open) == 1)
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             assert await client.receive_some(1) == b""
         await until(lambda: len(room._open) == 0)
 
 
-async def test_a_connection_is_kept_for_longer_than_one_request_may_take() -> None:
+async def test_a_connection_is_kept_for_longer_than_one_request_may_take(mock_clock: trio.testing.MockClock) -> None:
     async with serving(request_s=0.3) as (port, _), await ask(port, b"") as client:
         for _ in range(4):
-            await trio.sleep(0.15)
+            # Only between the requests does time pass: on a busy machine each may take long.
+            mock_clock.jump(0.15)
+            await trio.testing.wait_all_tasks_blocked()
             await client.send_all(GET)
-            await read_until(client, b"hello")
+            await read_until(client, b"hello" * 1000)
+            await trio.testing.wait_all_tasks_blocked()
 
 
 async def test_the_limits_of_new_settings_are_those_of_new_connections() -> None:

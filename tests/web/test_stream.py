@@ -15,9 +15,9 @@ import trio
 
 from fakes import FakeSnapshot
 from jouled.config import Access, Limits, Listener
-from jouled.web import secrets
+from jouled.web import secrets, server
 from jouled.web import stream as stream_module
-from serving import FREE, Rig, connected, serving
+from serving import FREE, Rig, connected, serving, with_small_buffers
 
 FULL = Listener(FREE, detail="full")
 
@@ -31,7 +31,7 @@ class Events:
         self.head = b""
 
     async def more(self) -> bool:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             try:
                 part = await self._stream.receive_some(65536)
             except trio.BrokenResourceError:
@@ -68,7 +68,7 @@ async def streaming(rig: Rig, query: str = "", *, place: int = 0, head: str = ""
 
 async def until_watched(rig: Rig, count: int) -> None:
     """The server has noticed that clients have come, or gone."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while sum(c._streams.taken for _, c in rig.room._server._places) != count:  # noqa: ASYNC110  (nobody tells)
             await trio.sleep(0.01)
 
@@ -137,23 +137,24 @@ async def test_silence_is_filled_so_that_nobody_gives_up(monkeypatch: pytest.Mon
         assert len(await events.snapshots(2)) == 2
 
 
-async def test_a_stream_outlasts_what_a_request_may_take() -> None:
+async def test_a_stream_outlasts_what_a_request_may_take(mock_clock: trio.testing.MockClock) -> None:
     async with serving(Listener(FREE, detail="full", limits=Limits(request_s=0.2))) as rig, streaming(rig) as events:
-        await trio.sleep(0.5)
+        await events.snapshots(1)
+        mock_clock.jump(0.5)
+        await trio.testing.wait_all_tasks_blocked()
         rig.tick(FakeSnapshot(sequence=3))
         assert len(await events.snapshots(2)) == 2
 
 
-async def test_streams_end_at_once_when_the_daemon_stops(lines: list[Any]) -> None:
+async def test_streams_end_at_once_when_the_daemon_stops(lines: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "GRACE_S", 7200.0)  # it is not by the grace
     async with serving(FULL) as rig, streaming(rig, "?interval=3000") as slow, streaming(rig) as events:
         for each in (slow, events):
             await each.snapshots(1)
-        start_s = trio.current_time()
         rig.end()
         for each in (slow, events):
             await each.to_the_end()
             assert each.raw.endswith(b"\r\n0\r\n\r\n")
-        assert trio.current_time() - start_s < 0.9  # not by the grace
     assert lines == []
 
 
@@ -166,11 +167,12 @@ async def test_a_client_that_goes_gives_its_place_back() -> None:
 
 async def test_a_client_that_stops_reading_is_cut_off() -> None:
     async with serving(Listener(FREE, detail="full", limits=Limits(send_s=0.2))) as rig:
+        with_small_buffers(rig.places[0])
         client = await connected(rig.places[0], receive_bytes=4096)
         await client.send_all(b"GET /api/v1/stream HTTP/1.1\r\nhost: x\r\n\r\n")
         await until_watched(rig, 1)
         sequence = 3
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while sum(c._streams.taken for _, c in rig.room._server._places):
                 rig.tick(FakeSnapshot(sequence=sequence, series=5_000))
                 sequence += 1
@@ -228,7 +230,7 @@ async def test_our_own_client_reads_it() -> None:
                 rig.tick(FakeSnapshot(sequence=sequence))
 
         nursery.start_soon(tick)
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             done = await trio.run_process(
                 [sys.executable, "-c", CLIENT, rig.places[0].url], capture_stdout=True, env=dict(os.environ)
             )

@@ -14,10 +14,10 @@ from jouled.config import Limits, Listener
 from jouled.store import Store
 from jouled.web import broadcast as broadcast_module
 from jouled.web import connections as connections_module
-from jouled.web import secrets
+from jouled.web import secrets, server
 from jouled.web import stream as stream_module
-from serving import FREE, Rig, serving
-from streams import CLOSE, PING, PONG, TEXT, post, upgrading
+from serving import FREE, Rig, serving, with_small_buffers
+from streams import CLOSE, PING, PONG, SLOW_BYTES, TEXT, post, run_ahead, upgrading
 
 FULL = Listener(FREE, detail="full")
 
@@ -27,7 +27,7 @@ def taken(rig: Rig) -> int:
 
 
 async def until_taken(rig: Rig, count: int) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while taken(rig) != count:  # noqa: ASYNC110  (nobody tells)
             await trio.sleep(0.01)
 
@@ -67,10 +67,10 @@ async def test_a_client_resumes_by_the_query(store: Store) -> None:
 async def test_a_library_of_others_reads_it(store: Store) -> None:
     def read(url: str) -> list[Any]:
         with websockets.sync.client.connect(url) as client:
-            found = [client.recv(timeout=10)]
+            found = [client.recv(timeout=60)]
             trio.from_thread.run(post, store, {"n": 1})
-            found.append(client.recv(timeout=10))
-            client.ping().wait(10)
+            found.append(client.recv(timeout=60))
+            client.ping().wait(60)
             return found
 
     async with serving(FULL, store=store) as rig:
@@ -114,20 +114,21 @@ async def test_a_clients_goodbye_is_answered_and_its_place_given_back(store: Sto
             pass
         assert frame.code == 1000
         await until_taken(rig, 0)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while rig.room._server._places[0][1]._open:  # noqa: ASYNC110  (nobody tells)
                 await trio.sleep(0.01)
 
 
-async def test_the_daemons_stop_closes_it_with_1001(store: Store, lines: list[Any]) -> None:
+async def test_the_daemons_stop_closes_it_with_1001(
+    store: Store, lines: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "GRACE_S", 7200.0)  # it is not by the grace
     async with serving(FULL, store=store) as rig, upgrading(rig, "?topics=events") as opened:
         await opened.socket.message()
-        start_s = trio.current_time()
         rig.end()
         while (frame := await opened.socket.frame()).opcode != CLOSE:
             pass
         assert (frame.code, frame.payload[2:]) == (1001, b"the daemon stops")
-        assert trio.current_time() - start_s < 0.9
     assert [line for line in lines if "cut" in line["event"]] == []
 
 
@@ -193,40 +194,43 @@ async def test_no_other_path_has_one() -> None:
     assert raw.startswith(b"HTTP/1.1 404")
 
 
-async def test_it_outlasts_what_a_request_may_take() -> None:
+async def test_it_outlasts_what_a_request_may_take(mock_clock: trio.testing.MockClock) -> None:
     listener = Listener(FREE, detail="full", limits=Limits(request_s=0.2, idle_s=0.2))
     async with serving(listener) as rig, upgrading(rig, "?limit=1") as opened:
         await opened.socket.message()
-        await trio.sleep(0.6)
+        mock_clock.jump(0.6)
+        await trio.testing.wait_all_tasks_blocked()
         rig.tick(FakeSnapshot(sequence=3))
         assert (await opened.socket.message())["id"] == 3
 
 
 async def test_a_client_that_stops_reading_is_cut_off() -> None:
-    async with serving(Listener(FREE, detail="full", limits=Limits(send_s=0.2))) as rig, upgrading(rig):
-        await until_taken(rig, 1)
-        sequence = 3
-        with trio.fail_after(30):
-            while taken(rig):
-                rig.tick(FakeSnapshot(sequence=sequence, series=5_000))
-                sequence += 1
-                await trio.sleep(0.05)
+    async with serving(Listener(FREE, detail="full", limits=Limits(send_s=0.2))) as rig:
+        with_small_buffers(rig.places[0])
+        async with upgrading(rig, receive_bytes=SLOW_BYTES) as opened:
+            await opened.socket.message()
+            sequence = 3
+            with trio.fail_after(60):
+                while taken(rig):
+                    rig.tick(FakeSnapshot(sequence=sequence, series=5_000))
+                    sequence += 1
+                    await trio.sleep(0.05)
 
 
 async def test_one_that_is_too_far_behind_is_told_to_resume(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broadcast_module, "BEHIND_MAX", 20)
     monkeypatch.setattr(broadcast_module, "TAKEN_MAX", 1)
-    async with serving(FULL, store=store) as rig, upgrading(rig, "?topics=events") as opened:
-        await opened.socket.message()
-        for _ in range(12):
-            await post(store, *({"text": "x" * 100_000} for _ in range(10)))
-        last = 0
-        with trio.move_on_after(20) as waiting:
+    listener = Listener(FREE, detail="full", limits=Limits(send_s=600.0))
+    async with serving(listener, store=store) as rig:
+        with_small_buffers(rig.places[0])
+        async with upgrading(rig, "?topics=events", receive_bytes=SLOW_BYTES) as opened:
+            await opened.socket.message()
+            numbers = await run_ahead(rig, store, 60)
+            last = 0
             while (frame := await opened.socket.frame()).opcode != CLOSE:
                 last = frame.json["id"] if frame.opcode == TEXT else last
-        if waiting.cancelled_caught:
-            pytest.skip("this system's buffers took all of it")
         assert frame.code == 1013
+        assert numbers[0] <= last < numbers[-20]
         async with upgrading(rig, f"?topics=events&after={last}") as again:
             await again.socket.message()
             assert (await again.socket.message())["id"] == last + 1
@@ -236,6 +240,6 @@ async def test_a_silent_one_learns_where_it_is(store: Store, monkeypatch: pytest
     monkeypatch.setattr(stream_module, "KEEP_ALIVE_S", 0.05)
     async with serving(FULL, store=store) as rig, upgrading(rig, "?topics=events&site=mine") as opened:
         numbers = await post(store, {"site_id": "other"})
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while (message := await opened.socket.message())["id"] != numbers[0]:
                 assert message["topic"] == "position"

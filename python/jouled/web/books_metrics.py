@@ -32,6 +32,8 @@ class BooksMetrics(Collector):
         self._clock = clock
         self._has_compat = has_compat
         self._figures: Figures | None = None
+        # One look at a time: of two, the one that was asked for earlier might come last, and would be shown.
+        self._looking = trio.Lock()
 
     def __repr__(self) -> str:
         return f"<BooksMetrics {self._store!r}>"
@@ -45,11 +47,12 @@ class BooksMetrics(Collector):
             await trio.sleep(max(REFRESH_S, took_s / SHARE))
 
     async def refresh(self) -> None:
-        now = self._clock()
-        try:
-            self._figures = await self._store.fetch(lambda connection: figures.read(connection, now))
-        except StoreError:
-            self._figures = None  # the store says so itself
+        async with self._looking:
+            now = self._clock()
+            try:
+                self._figures = await self._store.fetch(lambda connection: figures.read(connection, now))
+            except StoreError:
+                self._figures = None  # the store says so itself
 
     def describe(self) -> list[Metric]:
         """Nothing, so that registering does not collect."""
