@@ -18,6 +18,17 @@ class UnsupportedError(JouledError):
     """This host cannot do what was asked for: start without it, or not at all if nothing is left."""
 
 
+class LimitError(JouledError):
+    """A power limit was not written, or nobody knows what it holds: the others are written all the same.
+
+    `reason` is "wrong" (nothing was tried), "denied", "gone" (the zone went away), "locked" or "failed".
+    """
+
+    def __init__(self, message: str, reason: str = "failed") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class ConfigError(JouledError):
     """The configuration asks for something that cannot be: say what, and exit with code 2."""
 

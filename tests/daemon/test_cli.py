@@ -17,7 +17,7 @@ from jouled.config.shapes import config_keys
 
 def jouled(*flags: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "jouled", *flags], capture_output=True, text=True, check=False, timeout=20
+        [sys.executable, "-m", "jouled", *flags], capture_output=True, text=True, check=False, timeout=60
     )
 
 
@@ -80,7 +80,7 @@ def test_every_flag_reaches_the_configuration(started: list[tuple[Config, Callab
     flags = (
         "--sysfs=/s --procfs=/p --interval=1m --listen=127.0.0.1:1 --listen=unix:/s --state-dir=/d --meter=rapl "
         "--meter=hwmon --zone=dram --level=vm --top=3 --idle=learned --compat=kepler --log-level=debug --log-format=json "
-        "--store=none"
+        "--store=none --dry-run"
     )
     assert {flag.partition("=")[0] for flag in flags.split()} == {key.flag for key in config_keys() if key.flag}
     done = CliRunner().invoke(command, ["--config=", *flags.split()])
@@ -90,7 +90,7 @@ def test_every_flag_reaches_the_configuration(started: list[tuple[Config, Callab
     assert config.listen == ("127.0.0.1:1", "unix:/s")
     assert (config.meters, config.zones, config.levels) == (("rapl", "hwmon"), ("dram",), ("vm",))
     assert (config.top, config.idle, config.log.level, config.log.format) == (3, "learned", "debug", "json")
-    assert (config.compat, config.store.url) == (("kepler",), "none")
+    assert (config.compat, config.store.url, config.caps.dry_run) == (("kepler",), "none", True)
 
 
 def test_a_reload_reads_the_file_again_under_the_same_flags(
@@ -123,7 +123,7 @@ def test_help_names_the_flag_the_default_and_the_variable() -> None:
     said = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
     for key in config_keys():
         if key.flag:
-            assert f"{key.flag} {key.metavar}" in said
+            assert f"{key.flag} {key.metavar}".strip() in said
             assert f"env: {key.variable}]" in said
     assert "Time between scans. [a duration from 100ms to 1m; default: 5s; env: JOULED_INTERVAL]" in said
 

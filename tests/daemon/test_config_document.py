@@ -75,7 +75,10 @@ def test_each_line_of_the_example_can_lose_its_mark_alone(tmp_path: Path) -> Non
     marks = [match.start() for match in re.finditer(r"^#(?=\S)", of_config, re.MULTILINE)]
     assert len(marks) == len(shapes.config_keys())
     for at in marks:
-        path.write_text(text[:at] + text[at + 1 :])
+        other = text[:at] + text[at + 1 :]
+        if text.startswith("#strategies", at):  # which needs somebody who tells prices
+            other = other.replace("\n#providers", "\nproviders")
+        path.write_text(other)
         load(str(path))
 
 
@@ -127,7 +130,7 @@ def test_the_readme_table_has_every_flag_with_its_key_and_default() -> None:
             assert not found
             continue
         (row,) = found
-        assert f"`{key.flag} " in row
+        assert f"`{key.flag} {key.metavar}".rstrip().replace("|", "\\|") in row
         assert document.default_words(key) in row
     assert all(row.replace("\\|", "").count("|") == 5 for row in rows)
 

@@ -71,4 +71,11 @@ def test_the_text_of_the_live_keys() -> None:
         "access.resolution",
         "access.privileged",
         "log.level",
+        "caps.on_exit",
+        "caps.safe",
+        "caps.min",
+        "caps.max",
+        "caps.division",
+        "caps.check",
+        "caps.lease_max",
     ]

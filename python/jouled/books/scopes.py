@@ -7,6 +7,7 @@ from collections.abc import Collection
 from jouled.errors import InvalidError
 
 READ = "read"
+CONTROL = "control"
 ADMIN = "admin"
 # What each lets do; every one of them lets read, and admin lets do everything.
 SCOPES = {
@@ -16,6 +17,7 @@ SCOPES = {
     "write:budgets": "set budgets and emission factors",
     "write:decisions": "propose, approve and cancel decisions, and judge recommendations",
     "execute": "carry decisions out",
+    CONTROL: "set and lift power caps",
     ADMIN: "everything",
 }
 ALL = frozenset(SCOPES)

@@ -20,8 +20,10 @@ def settings_flags(function: Function) -> Function:
         function = click.option(
             key.flag,
             _parameter(key),
-            metavar=key.metavar,
+            metavar=key.metavar or None,
             multiple=key.is_list,
+            is_flag=key.is_switch,
+            default=None,
             help=_help(key),
         )(function)
     return click.option(

@@ -12,6 +12,7 @@ import click
 from jouled import config
 from jouled.cli.flags import given, settings_flags
 from jouled.cli.version import version_option
+from jouled.config import powercap
 from jouled.errors import ConfigError, one_line
 
 
@@ -26,17 +27,37 @@ def command(path: str | None, check_config: bool, **flags: object) -> None:
     log.level has JOULED_LOG_LEVEL; lists are separated by commas. All of them: joulectl config default.
     """
 
-    def settings() -> config.Config:
-        return config.load(config.find(path, os.environ), given(flags), os.environ)
+    def traced() -> config.Traced:
+        return config.trace(config.find(path, os.environ), given(flags), os.environ)
 
-    checked = settings()
+    found = traced()
+    checked = found.config
+    check_market(found)
+    for line in powercap.notices(os.environ, checked.compat, is_capping=checked.caps.enabled):
+        click.echo(f"jouled: {line}", err=True)
     if check_config:
         click.echo(f"{config.find(path, os.environ) or 'settings'}: ok")
         return
     # Imported last, so that a wrong flag is answered without starting up the whole daemon.
     from jouled import daemon
 
-    daemon.leave(daemon.main(checked, reload=settings))
+    daemon.leave(daemon.main(checked, reload=lambda: traced().config))
+
+
+def check_market(found: config.Traced) -> None:
+    """What only providers know of their settings. Raises ConfigError, which says where the setting stands."""
+    settings = found.config.market
+    if not settings.providers and not settings.parameters:
+        return
+    from jouled.control.market.chain import check
+
+    try:
+        check(settings)
+    except ConfigError as error:
+        dotted, _, name = str(error).partition(" ")[0].rstrip(":").partition(".")
+        # What is missing stands nowhere: whoever wants it is named by the list of providers.
+        where = found.origins.get((dotted, name)) or found.origins.get(("market", "providers"))
+        raise ConfigError(f"{where}: {error}" if where is not None else str(error)) from None
 
 
 def main() -> None:

@@ -121,10 +121,10 @@ class Carbon(Struct, frozen=True, forbid_unknown_fields=True):
     )
 
     def __post_init__(self) -> None:
-        if self.url is not None and not _is_http(self.url):
+        if self.url is not None and not is_http(self.url):
             raise RefusedError(("url",), "this is no address; write https://HOST")
         if self.token is not None:
-            _refuse_plain("token", self.token)
+            refuse_plain("token", self.token)
         if self.provider == "factors":
             return
         given = KINDS[self.provider]
@@ -165,13 +165,13 @@ class Alerts(Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
 
     def __post_init__(self) -> None:
-        if self.webhook is not None and not _is_http(self.webhook):
+        if self.webhook is not None and not is_http(self.webhook):
             raise RefusedError(("webhook",), "this is no address; write https://HOST/PATH")
         if self.secret is not None:
-            _refuse_plain("secret", self.secret)
+            refuse_plain("secret", self.secret)
 
 
-def _is_http(url: str) -> bool:
+def is_http(url: str) -> bool:
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -179,10 +179,11 @@ def _is_http(url: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
-def _refuse_plain(key: str, text: str) -> None:
+def refuse_plain(key: str | tuple[str, ...], text: str) -> None:
     """The file is read by more people than may know a secret; it is never shown."""
     if not ELSEWHERE.fullmatch(text):
-        raise RefusedError((key,), "is not credential:NAME or file:/PATH; put it into a file, and name that")
+        path = key if isinstance(key, tuple) else (key,)
+        raise RefusedError(path, "is not credential:NAME or file:/PATH; put it into a file, and name that")
 
 
 class Supplies(Struct, frozen=True, forbid_unknown_fields=True):

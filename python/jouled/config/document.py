@@ -210,7 +210,7 @@ def readme_table() -> str:
     for key in shapes.config_keys():
         if not key.flag:
             continue
-        flag = f"`{key.flag} {key.metavar}`".replace("|", "\\|")
+        flag = f"`{f'{key.flag} {key.metavar}'.strip()}`".replace("|", "\\|")
         default = default_words(key)
         cell = f"`{default}`" if has_value(key.default) else default
         words = key.description if _is_told(key) else f"{key.description} Allowed: {shapes.allowed(key)}."
@@ -246,8 +246,8 @@ What cannot be is refused with the file, its line, the key and what is allowed: 
 **joulectl config show** prints every setting and where it comes from, **joulectl config default** an example file, and
 **joulectl config schema** a JSON Schema.
 
-Durations are written as "500ms", "5s", "2m", "1h", powers as "500mW", "65W", "1.2kW", energies as "1mJ", "1J",
-rates as "10Hz", sizes as "16KiB", "1MiB"; each may also be a number of seconds, watts, joules, hertz or bytes.
+Durations are written as "500ms", "5s", "2m", "1h", powers as "500mW", "65W", "1.2kW", energies as "1mJ", "1J" (of the
+plan as "500Wh", "2kWh"), rates as "10Hz", sizes as "16KiB", "1MiB"; each may also be a number of seconds, watts, joules, hertz or bytes.
 
 # KEYS
 """
@@ -274,8 +274,15 @@ MANUAL_TAIL = """\
 # ENVIRONMENT
 
 The variable of a key is **JOULED_** and its dotted name in capitals, with _ for the dots: **JOULED_INTERVAL**,
-**JOULED_LOG_LEVEL**. Lists are separated by commas, and their entries cannot be tables. An empty variable counts as not set;
-one that is unknown is refused.
+**JOULED_LOG_LEVEL**. Lists are separated by commas, and their entries cannot be tables; a table of names is NAME=VALUE, separated
+by commas too. An empty variable counts as not set; one that is unknown is refused.
+
+With **compat = ["powercap"]** the variables of that program are taken too, between the file and these: **NODE_NAME** as *node.name*,
+**MAX_SOURCE** in microwatts as *plan.reference_power*, **STABILISATION_TIME** in seconds as *plan.stabilisation*, **RAPL_MIN_POWER**
+in microwatts as *caps.min* and *plan.min*, **TIMEZONE** as *market.timezone*, **POWER_CALC_MODE** (max, average) as *plan.reference*,
+**DATA_PROVIDER** (epex, mock, static) as *market.providers*, **PROVIDER_URL** as *market.url*, **PROVIDER_PARAMS**, a table in JSON,
+as *market.parameters*, and **DATA_REFRESH_CRON** as *market.refresh*. Where there is a provider and *plan.strategies* is not set it
+is volume-proportional. Power limits are still written only with **caps.enabled = true**.
 
 # RELOAD
 

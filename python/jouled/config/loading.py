@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jouled.config import checking, shapes
+from jouled.config import checking, powercap, shapes
 from jouled.config.address import canonical
 from jouled.config.checking import nearest
 from jouled.config.refused import KeyPath, RefusedError, dotted
@@ -44,7 +44,8 @@ def load(
     flags: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Config:
-    """The defaults, overridden by the file, then the environment's JOULED_*, then the flags that were given.
+    """The defaults, overridden by the file, then powercap's variables where compat says so, then the
+    environment's JOULED_*, then the flags that were given.
 
     A flag is named by its dotted key (`log.level`); `None` and `()` mean that it was not given, and so
     does a variable that is empty. Raises ConfigError.
@@ -64,6 +65,8 @@ def trace(
     if path is not None:
         draft.read(path)
         config = draft.checked(path)
+    if powercap.WORD in draft.compat(environ or {}, flags or {}) and draft.put_powercap(environ or {}):
+        config = draft.checked("environment")
     if draft.put_environment(environ or {}):
         config = draft.checked("environment")
     if draft.put_flags(flags or {}):
@@ -114,6 +117,37 @@ class _Draft:
         )
         self._latest = set(self.origins)
 
+    def compat(self, environ: Mapping[str, str], flags: Mapping[str, object]) -> Sequence[object]:
+        """The words of `compat`, before anything of the environment is put."""
+        given = flags.get("compat")
+        if isinstance(given, list | tuple) and given:
+            return given
+        words = [word.strip() for word in environ.get("JOULED_COMPAT", "").split(",") if word.strip()]
+        there = self.table.get("compat")
+        return words or (there if isinstance(there, list) else ())
+
+    def put_powercap(self, environ: Mapping[str, str]) -> bool:
+        """True where there was anything to put."""
+        self._latest = set()
+        known = {key.path: key for key in shapes.config_keys()}
+        for setting in powercap.settings(environ, self._at("market", "providers")):
+            value = setting.value
+            if isinstance(value, dict):
+                before = self._at(*setting.path)
+                value = {**(before if isinstance(before, dict) else {}), **value}
+            self._put(known[setting.path], value, setting.variable)
+        # It has one strategy: it is the plan's where there are prices and nobody has chosen another.
+        has_chosen = self._at("plan", "strategies") is not None or environ.get("JOULED_PLAN_STRATEGIES")
+        if self._at("market", "providers") and not has_chosen:
+            self._put(known["plan", "strategies"], [powercap.STRATEGY], f"compat = {powercap.WORD}")
+        return bool(self._latest)
+
+    def _at(self, *path: str) -> object:
+        value: object = self.table
+        for step in path:
+            value = value.get(step) if isinstance(value, dict) else None
+        return value
+
     def put_environment(self, environ: Mapping[str, str]) -> bool:
         """True where there was anything to put."""
         self._latest = set()
@@ -128,7 +162,7 @@ class _Draft:
                 raise ConfigError(f"{variable}: unknown variable; {hint}")
             if text:
                 key = known[variable]
-                value = [part.strip() for part in text.split(",")] if key.is_list else text
+                value = [part.strip() for part in text.split(",")] if key.is_list else _named(key, text, variable)
                 self._put(key, _from_text(key, value, variable), variable)
         return bool(self._latest)
 
@@ -177,7 +211,7 @@ class _Draft:
         if refused.others and not self._origin(blamed)[1]:
             blamed = next((other for other in refused.others if self._origin(other)[1]), blamed)
         origin, _ = self._origin(blamed)
-        is_of_file = origin is None or not origin.startswith((VARIABLE_PREFIX, "--"))
+        is_of_file = origin is None or not (origin.startswith((VARIABLE_PREFIX, "--")) or origin in powercap.NAMES)
         key = f"{dotted(refused.key)}: " if refused.key and (is_of_file or refused.key != blamed) else ""
         return f"{origin or layer}: {key}{refused.what}"
 
@@ -206,11 +240,39 @@ def _text_of(path: str) -> str:
 
 def _from_text(key: Key, value: object, origin: str) -> object:
     """A value of the environment or the command line, which are all text, as the file would have it."""
-    if shapes.bare(key.hint) is not int or not isinstance(value, str):
+    hint = shapes.bare(key.hint)
+    if not isinstance(value, str) or key.unit is not None or hint not in READERS:
         return value
-    if not re.fullmatch(r"[+-]?\d{1,30}", value, re.ASCII):
-        raise ConfigError(f"{origin}: {shown(value)} is not a whole number; allowed: {shapes.allowed(key)}")
-    return int(value)
+    made = READERS[hint](value)
+    if made is None:
+        word = {int: "a whole number", float: "a number", bool: "true or false"}[hint]
+        raise ConfigError(f"{origin}: {shown(value)} is not {word}; allowed: {shapes.allowed(key)}")
+    return made
+
+
+def _named(key: Key, text: str, variable: str) -> object:
+    """`NAME=VALUE, NAME=VALUE` as the table that it stands for; any other text as it is."""
+    if shapes.origin_of(shapes.bare(key.hint)) is not dict:
+        return text
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(mark and name.strip() for name, mark, _ in pairs):
+        raise ConfigError(f"{variable}: {shown(text)} is no table; write NAME=VALUE, NAME=VALUE")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"[+-]?\d{1,30}", text, re.ASCII) else None
+
+
+def _number(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"[+-]?\d{1,30}(\.\d{1,30})?", text, re.ASCII) else None
+
+
+READERS: Mapping[object, Callable[[str], object]] = {
+    int: _whole,
+    float: _number,
+    bool: {"true": True, "false": False}.get,
+}
 
 
 def _table_of(listen: object, address: object) -> tuple[int, dict[str, Any] | None]:

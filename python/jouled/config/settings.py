@@ -10,7 +10,11 @@ from msgspec import Struct, field
 from jouled.config.about import DAY_S, YEAR_S, about
 from jouled.config.address import UNIX, canonical, check_address, is_loopback
 from jouled.config.books import Alerts, ApiSettings, Carbon, Load, Node, Redis, Store, Supplies
+from jouled.config.caps import Caps
 from jouled.config.hashes import password_problem, token_problem
+from jouled.config.kubernetes import Kubernetes
+from jouled.config.market import Market
+from jouled.config.plan import Plan, Tariff, check_plan
 from jouled.config.refused import RefusedError
 from jouled.config.units import WATTS, Bytes, Hertz, Joules, Seconds, Watts
 
@@ -18,7 +22,7 @@ IDLE_POLICIES = Literal["ratio", "learned"]
 METER_WORDS = Literal["auto", "rapl", "hwmon", "battery", "estimate", "fake"]
 LEVEL_WORDS = Literal["process", "unit", "container", "pod", "vm", "user"]
 LOG_LEVELS = Literal["debug", "info", "warning", "error"]
-COMPAT_WORDS = Literal["kepler", "energy-service"]
+COMPAT_WORDS = Literal["kepler", "energy-service", "powercap"]
 DETAIL_WORDS = Literal["coarse", "full"]
 LOG_FORMATS = Literal["auto", "text", "json", "journal"]
 
@@ -210,7 +214,7 @@ class Access(Struct, frozen=True, forbid_unknown_fields=True):
     privileged: Annotated[
         tuple[str, ...],
         about(
-            "Users who are not held to this on a Unix socket; @NAME for a group.",
+            "Users who are not held to this on a Unix socket, and may set caps there; @NAME for a group.",
             absent="nobody",
             allowed='a list of "USER" or "@GROUP"',
             is_live=True,
@@ -283,7 +287,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     compat: Annotated[
         tuple[COMPAT_WORDS, ...],
         about(
-            "Serve the families of these programs too.",
+            "Serve the families of these programs too, or take the variables of powercap.",
             flag="--compat",
             metavar="WORD",
             absent="none",
@@ -313,6 +317,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     supplies: Annotated[Supplies, about("Batteries and UPSes that are read by themselves.")] = Supplies()
     load: Annotated[Load, about("When loads call for something, and what can do it.")] = Load()
     redis: Annotated[Redis, about("Shares the stream among several daemons.")] = Redis()
+    caps: Annotated[Caps, about("Power limits: whether they are written, and what is left behind.")] = Caps()
+    market: Annotated[Market, about("Where prices come from.")] = Market()
+    tariff: Annotated[Tariff, about("What this site pays for a kWh.")] = Tariff()
+    plan: Annotated[Plan, about("How power follows market and carbon.")] = Plan()
+    kubernetes: Annotated[Kubernetes, about("Annotations of this node in a cluster.")] = Kubernetes()
 
     def __post_init__(self) -> None:
         for key in ("sysfs", "procfs", "state_dir"):
@@ -325,6 +334,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
         if not self.meters:
             raise RefusedError(("meters",), "is empty; name one meter at least, or leave the key out")
         self._check_listen()
+        check_plan(self)
 
     def _check_listen(self) -> None:
         if not self.listen:

@@ -50,8 +50,12 @@ class Key(NamedTuple):
 
     @property
     def metavar(self) -> str:
-        """What stands for its value: `--interval TIME`."""
-        return str(self.extra.get("metavar") or "VALUE")
+        """What stands for its value: `--interval TIME`. Nothing where the flag alone says true."""
+        return "" if self.is_switch else str(self.extra.get("metavar") or "VALUE")
+
+    @property
+    def is_switch(self) -> bool:
+        return bare(self.hint) is bool
 
     @property
     def is_live(self) -> bool:

@@ -81,6 +81,7 @@ SECONDS = Unit(
 )
 WATTS = Unit("a power", "watts", {"W": 1.0, "mW": 0.001, "kW": 1000.0}, '"65W", "500mW"')
 JOULES = Unit("an energy", "joules", {"J": 1.0, "uJ": 1e-6, "µJ": 1e-6, "mJ": 0.001, "kJ": 1000.0}, '"1mJ", "1J"')
+WATT_HOURS = Unit("an energy", "watt-hours", {"Wh": 1.0, "kWh": 1000.0, "MWh": 1e6}, '"500Wh", "2kWh"')
 HERTZ = Unit("a rate", "hertz", {"Hz": 1.0, "mHz": 0.001, "kHz": 1000.0}, '"10Hz"')
 BYTES = Unit("a size", "bytes", {"B": 1, "KiB": 1024, "MiB": 1024**2}, '"16KiB", "1MiB"', is_whole=True)
 
@@ -93,5 +94,6 @@ def _meta(unit: Unit) -> Meta:
 Seconds: TypeAlias = Annotated[float, _meta(SECONDS)]
 Watts: TypeAlias = Annotated[float, _meta(WATTS)]
 Joules: TypeAlias = Annotated[float, _meta(JOULES)]
+WattHours: TypeAlias = Annotated[float, _meta(WATT_HOURS)]
 Hertz: TypeAlias = Annotated[float, _meta(HERTZ)]
 Bytes: TypeAlias = Annotated[int, _meta(BYTES)]
