@@ -4,12 +4,120 @@ The measuring core of jouled: scans a host and keeps its ledger.
 
 from typing import Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["VERSION", "Meter", "Reading", "ScanStats", "Scanner", "Snapshot", "Workload", "Zone", "ZoneCount", "thread_cpu_ns", "tree_cpu_ns"]
+__all__ = ["VERSION", "LimitConstraint", "LimitZone", "Meter", "Reading", "ScanStats", "Scanner", "Snapshot", "Workload", "Zone", "ZoneCount", "read_limits", "thread_cpu_ns", "tree_cpu_ns", "write_limit"]
 
 VERSION: Final[str]
 """
 The version of jouled.
 """
+
+@final
+class LimitConstraint:
+    """
+    One limit of a zone. None is what the zone does not have, or did not tell.
+    """
+    @property
+    def max_power_uw(self, /) -> int | None:
+        """
+        What the processor is made for, in microwatts: no hard maximum.
+        """
+    @property
+    def max_window_us(self, /) -> int | None:
+        """
+        The longest window in microseconds.
+        """
+    @property
+    def min_power_uw(self, /) -> int | None:
+        """
+        The least that may be asked for, in microwatts.
+        """
+    @property
+    def min_window_us(self, /) -> int | None:
+        """
+        The shortest window in microseconds.
+        """
+    @property
+    def name(self, /) -> str:
+        """
+        "long_term", "short_term", "peak_power", or a name that is not known.
+        """
+    @property
+    def number(self, /) -> int:
+        """
+        The N of its files constraint_N_*.
+        """
+    @property
+    def power_uw(self, /) -> int | None:
+        """
+        The limit in microwatts.
+        """
+    @property
+    def problem(self, /) -> str | None:
+        """
+        Why the limit cannot be read: a line with the file and the fix.
+        """
+    @property
+    def window_us(self, /) -> int | None:
+        """
+        What it is an average over, in microseconds.
+        """
+
+@final
+class LimitZone:
+    """
+    One directory of the powercap class, with its limits.
+    """
+    def __repr__(self, /) -> str: ...
+    @property
+    def constraints(self, /) -> list[LimitConstraint]:
+        """
+        Its limits in the order of their numbers.
+        """
+    @property
+    def die(self, /) -> int | None:
+        """
+        The die, where zones are per die.
+        """
+    @property
+    def directory(self, /) -> str:
+        """
+        The directory.
+        """
+    @property
+    def enabled(self, /) -> bool | None:
+        """
+        Whether its limits act; None where that cannot be read.
+        """
+    @property
+    def id(self, /) -> str:
+        """
+        Its name in the class directory: "intel-rapl:0:1".
+        """
+    @property
+    def interface(self, /) -> str:
+        """
+        "msr" (TPMI too) or "mmio".
+        """
+    @property
+    def name(self, /) -> str:
+        """
+        What its file `name` says: "package-0-die-1", "dram", "psys".
+        """
+    @property
+    def package(self, /) -> int | None:
+        """
+        The socket, of the zone itself or of what it lies in; None for psys.
+        """
+    @property
+    def parent(self, /) -> str | None:
+        """
+        The id of the zone that this one lies in.
+        """
+    @property
+    def problems(self, /) -> list[str]:
+        """
+        What is wrong with the zone as a whole: a line each.
+        """
 
 @final
 class Meter:
@@ -409,6 +517,13 @@ class ZoneCount:
         The class: "package", "dram", "core", "uncore", "psys", or the sensor's label.
         """
 
+def read_limits(*, sysfs: "str" = "/sys") -> list[LimitZone]:
+    """
+    Reads the power limits of every zone below SYSFS/class/powercap, parents before children, MSR
+    before MMIO; the interpreter runs on meanwhile. Empty where there are none. Nothing is raised:
+    what cannot be read is None, with a line that says why.
+    """
+
 def thread_cpu_ns(native_id: "int | None" = None) -> int | None:
     """
     CPU time of the calling thread in nanoseconds, or of the thread of this process with that native
@@ -418,4 +533,15 @@ def thread_cpu_ns(native_id: "int | None" = None) -> int | None:
 def tree_cpu_ns() -> int:
     """
     CPU time of this process and all that descend from it, the ended ones included, in nanoseconds.
+    """
+
+def write_limit(directory: "str", attribute: "str", value: "int") -> int:
+    """
+    Writes one attribute of a zone's directory and returns what it holds then, which may be another
+    value: limits are rounded, and clamped ones keep what they held. Microwatts, microseconds, 0 or 1.
+
+    Only constraint_N_power_limit_uw, constraint_N_time_window_us and enabled, in a directory
+    SYS/class/powercap/intel-rapl:N, are ever written, in one write; no file is made.
+
+    Raises LimitError with the file, the cause and the fix; its `reason` says what to do.
     """

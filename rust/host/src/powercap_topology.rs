@@ -171,13 +171,13 @@ fn class_and_index(name: &str) -> (String, Option<String>) {
 }
 
 /// `intel-rapl:0` of `intel-rapl:0:1`; `None` at the top.
-fn parent_of(id: &str) -> Option<&str> {
+pub(crate) fn parent_of(id: &str) -> Option<&str> {
     let (parent, _) = id.rsplit_once(':')?;
     parent.contains(':').then_some(parent)
 }
 
 /// The hexadecimal ids of a directory, MMIO after all others, so that order is stable.
-fn numbers(id: &str) -> (bool, Vec<u32>, String) {
+pub(crate) fn numbers(id: &str) -> (bool, Vec<u32>, String) {
     let ids = id
         .split(':')
         .skip(1)

@@ -59,6 +59,33 @@ impl FakeSys {
         }
     }
 
+    /// Limits of a powercap zone, in watts, as `name=limit/made-for`: `"long_term=125/125"`.
+    pub(crate) fn limits(self, id: &str, enabled: bool, limits: &[&str]) -> Self {
+        let zone = format!("class/powercap/{id}");
+        self.put(
+            &format!("{zone}/enabled"),
+            if enabled { "1\n" } else { "0\n" },
+        );
+        for (number, limit) in limits.iter().enumerate() {
+            let (name, powers) = limit.split_once('=').unwrap();
+            let (power, most) = powers.split_once('/').unwrap();
+            let window = if name == "peak_power" { 0 } else { 27_983_872 };
+            let put = |attribute: &str, text: &str| {
+                let path = format!("{zone}/constraint_{number}_{attribute}");
+                self.put(&path, &format!("{text}\n"));
+            };
+            put("name", name);
+            put("power_limit_uw", &format!("{power}000000"));
+            put("max_power_uw", &format!("{most}000000"));
+            put("time_window_us", &window.to_string());
+        }
+        self
+    }
+
+    pub(crate) fn text(&self, relative: &str) -> String {
+        std::fs::read_to_string(self.at(relative)).unwrap()
+    }
+
     pub(crate) fn set_energy(&self, id: &str, microjoules: u64) {
         self.put(
             &format!("class/powercap/{id}/energy_uj"),

@@ -1,8 +1,10 @@
 //! How Rust's errors look in Python: by what to do about them.
 
 use jouled_host::error::{self, Unsupported};
+use jouled_host::limits_write;
 use pyo3::PyErr;
 
+pyo3::import_exception!(jouled.errors, LimitError);
 pyo3::import_exception!(jouled.errors, ScanError);
 pyo3::import_exception!(jouled.errors, UnsupportedError);
 
@@ -18,4 +20,9 @@ pub(crate) fn unsupported(tried: &[Unsupported]) -> PyErr {
         "no meter works on this host: {}",
         reasons.join("; ")
     ))
+}
+
+/// The limit was not written: the line, and what kind of refusal it is.
+pub(crate) fn limit_error(error: limits_write::LimitError) -> PyErr {
+    LimitError::new_err((error.line, error.refusal.as_str()))
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::doc_markdown)]
 
 mod errors;
+mod limits;
 mod meter;
 mod rows;
 mod scanner;
@@ -18,6 +19,8 @@ mod _core {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+    #[pymodule_export]
+    use super::limits::{LimitConstraint, LimitZone, read_limits, write_limit};
     #[pymodule_export]
     use super::meter::{Meter, Reading, ZoneCount, thread_cpu_ns, tree_cpu_ns};
     #[pymodule_export]
