@@ -86,7 +86,7 @@ py-test: $(extension) python-dev promtool servers ## pytest on the tree (PYTEST_
 	python -m pytest $(PYTEST_ARGS)
 
 .PHONY: wheel-test
-wheel-test: python-dev promtool servers ## build the wheel and run pytest on it, with the sources away
+wheel-test: python-dev promtool servers ## build the wheel, and test with the sources away what only it can show
 	scripts/wheel-test
 
 .PHONY: stubs
@@ -116,6 +116,10 @@ fuzz: ## every parser against random bytes, FUZZ_SECONDS (60) each; needs a nigh
 store-kill: $(extension) python-dev servers ## kill -9 while the store is written, twenty times on each engine (KILL_ARGS="--rounds 3")
 	python scripts/kill_store.py $(KILL_ARGS)
 
+.PHONY: caps-kill
+caps-kill: $(extension) python-dev strace ## kill -9 before every step of capping and of giving back; a minute or two
+	python tests/killing_caps.py
+
 .PHONY: store-bench
 store-bench: $(extension) python-dev servers ## what the books take: ingestion, questions among 10 million records, reads (STORE_BENCH_ARGS="--only ingest")
 	python scripts/bench_store.py $(STORE_BENCH_ARGS)
@@ -129,7 +133,7 @@ vm-test: $(extension) python-dev ## a Linux with RAPL zones in an emulator; need
 	scripts/vm-test $(VM_ARGS)
 
 .PHONY: e2e
-e2e: python-dev rust-tools ## jouled in a booted box, by its own units, on both cgroup layouts; needs Debian and root (E2E_ARGS="-k reload")
+e2e: python-dev rust-tools ## jouled in a booted box, by its own units, on both cgroup layouts, and on a kernel with power limits; needs Debian and root (E2E_ARGS="-k reload")
 	scripts/e2e $(E2E_ARGS)
 
 .PHONY: clean
