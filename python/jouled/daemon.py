@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING, NoReturn, TypeAlias
 import trio
 
 from jouled import config as config_room
-from jouled import systemd
+from jouled import parts, systemd
 from jouled.config import Config
-from jouled.errors import ConfigError, JouledError
+from jouled.errors import JouledError
 from jouled.feed import Feed
 from jouled.log import STDERR, log
 from jouled.log import set_up as set_up_log
 from jouled.model import Scanner, Snapshot
 from jouled.sampler import SCAN_THREAD, Sampler, scan_in_thread
-from jouled.web import counters, sockets
+from jouled.web import sockets
 from jouled.web.sockets import Place
 
 if TYPE_CHECKING:  # SQLAlchemy comes with it
+    from jouled.control.caps.keeping import Control
+    from jouled.control.caps.opening import Opened
+    from jouled.control.market.market import Market
     from jouled.store import Store
 
 # Clients who come before the first interval, as the one does whose connection started the daemon, wait
@@ -36,6 +39,9 @@ FIRST_CLIENTS_WAIT_S = 2.0
 
 # Reads the settings again, from wherever they came.
 Reload: TypeAlias = Callable[[], Config]
+
+# What the thread is called while it touches power limits.
+CAPS_THREAD = "jouled caps"
 
 EXIT_OK = 0
 EXIT_CRASH = 1
@@ -49,28 +55,19 @@ async def run(
     places: Sequence[Place],
     reload: Reload | None = None,
     store: Store | None = None,
+    *,
+    market: Market | None = None,
+    caps: Opened | None = None,
 ) -> None:
     """The daemon's life: sinks outside, sources inside.
 
-    A signal cancels the sources; then the feed closes, and the sinks end on their own, the web room
-    last. A source that fails takes the same road, and its error ends the daemon.
+    A signal cancels the sources; then what was capped is given back, whatever else hangs; then the feed
+    closes, and the sinks end on their own, the web room last. A source that fails takes the same road,
+    and its error ends the daemon.
     """
-    from jouled.web.room import Room
-
-    feed: Feed[Snapshot] = Feed()
-    sampler = Sampler(scan_in_thread(scanner), feed, period_s=config.interval_s)
-    open_counters = functools.partial(open_meter, config)
-    room = Room(config, feed, sampler, source=scanner.source, open_meter=open_counters, places=places, store=store)
-    sampler.on_snapshot = room.observe
-    stop, has_measured = trio.Event(), trio.Event()
-    stopping = trio.CancelScope()
-
-    def apply(new: Config) -> None:
-        set_up_log(new.log.level, new.log.format)
-        sampler.change_period(new.interval_s)
-        room.apply(new)
-
-    settings = Settings(config, reload, apply)
+    rooms = Rooms(config, scanner, places, store=store, market=market, caps=caps)
+    stop, stopping = trio.Event(), trio.CancelScope()
+    settings = Settings(config, reload, rooms.apply)
     async with trio.open_nursery() as signals:
         await signals.start(stop_on_signal, stopping)
         await signals.start(reload_on_signal, settings, stopping)
@@ -78,14 +75,7 @@ async def run(
             try:
                 with stopping:
                     async with trio.open_nursery() as sources:
-                        sinks.start_soon(tell_systemd, feed)
-                        if store is not None:
-                            await sinks.start(keep_books, config, store, feed)
-                        sources.start_soon(measure, sampler, has_measured)
-                        with trio.move_on_after(FIRST_CLIENTS_WAIT_S):
-                            await has_measured.wait()
-                        await sinks.start(room.serve, stop)
-                        await has_measured.wait()
+                        await rooms.open(sources, sinks, stop)
                         settings.say_ready()
                         log.info(
                             " ".join(place.page_url for place in places),
@@ -94,9 +84,92 @@ async def run(
                         )
                 systemd.notify(STOPPING=1)
             finally:
-                feed.close()
+                if rooms.plan is not None:
+                    rooms.plan.close()
+                if rooms.control is not None:
+                    await rooms.control.end()
+                rooms.feed.close()
                 stop.set()
         signals.cancel_scope.cancel()
+
+
+class Rooms:
+    """What the daemon is made of, and the order in which it starts. Control and market are None where the
+    settings want none.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        scanner: Scanner,
+        places: Sequence[Place],
+        *,
+        store: Store | None,
+        market: Market | None,
+        caps: Opened | None,
+    ) -> None:
+        from jouled.web.room import Room
+
+        self.feed: Feed[Snapshot] = Feed()
+        self.sampler = Sampler(scan_in_thread(scanner), self.feed, period_s=config.interval_s)
+        self.control = None if caps is None else parts.open_control(config, caps, self.feed, self.sampler, store)
+        keeper = None if self.control is None else self.control.keeper
+        self.plan = parts.open_plan(config, keeper, market, store) if config.plan.strategies or market else None
+        self.web = Room(
+            config,
+            self.feed,
+            self.sampler,
+            source=scanner.source,
+            open_meter=functools.partial(parts.open_meter, config),
+            places=places,
+            store=store,
+            market=market,
+            caps=keeper,
+            plan=self.plan,
+        )
+        self.cluster = parts.open_cluster(config, keeper, market) if config.kubernetes.enabled else None
+        self.sampler.on_snapshot = self._observe
+        self._config = config
+        self._store = store
+        self._market = market
+
+    async def open(self, sources: trio.Nursery, sinks: trio.Nursery, stop: trio.Event) -> None:
+        """Returns once all of it is ready. `stop` ends the web room."""
+        has_measured = trio.Event()
+        sinks.start_soon(tell_systemd, self.feed, self.control)
+        if self.control is not None:
+            # Before the books: limits wait for no store.
+            sinks.start_soon(self.control.tell_books)
+            await sources.start(self.control.run)
+        if self._store is not None:
+            await sinks.start(keep_books, self._config, self._store, self.feed)
+        sources.start_soon(measure, self.sampler, has_measured)
+        if self._market is not None:
+            sources.start_soon(self._market.run)
+        if self.plan is not None:
+            sinks.start_soon(self.plan.tell_books)
+            sources.start_soon(self.plan.run)
+        if self.cluster is not None:
+            sinks.start_soon(self.cluster.run, stop)
+        with trio.move_on_after(FIRST_CLIENTS_WAIT_S):
+            await has_measured.wait()
+        await sinks.start(self.web.serve, stop)
+        await has_measured.wait()
+
+    def apply(self, new: Config) -> None:
+        """What a reload can change."""
+        set_up_log(new.log.level, new.log.format)
+        self.sampler.change_period(new.interval_s)
+        self.web.apply(new)
+        if self.control is not None:
+            self.control.apply(new)
+        if self.plan is not None:
+            self.plan.apply(new)
+
+    def _observe(self, snapshot: Snapshot) -> None:
+        self.web.observe(snapshot)
+        if self.control is not None:
+            self.control.observe(snapshot)
 
 
 async def keep_books(
@@ -184,10 +257,13 @@ def what_changed(applied: Sequence[str], restart: Sequence[str]) -> str:
     return "; ".join(parts) or "nothing has changed"
 
 
-async def tell_systemd(feed: Feed[Snapshot]) -> None:
-    """Only a completed tick pings the watchdog: a daemon that no longer measures is restarted."""
+async def tell_systemd(feed: Feed[Snapshot], control: Control | None = None) -> None:
+    """Only a completed tick pings the watchdog: a daemon that no longer measures is restarted, and so is
+    one that caps and no longer looks at the limits.
+    """
     async for snapshot in feed.subscribe():
-        systemd.notify(WATCHDOG=1, STATUS=systemd.status_line(snapshot))
+        if control is None or control.is_live:
+            systemd.notify(WATCHDOG=1, STATUS=systemd.status_line(snapshot))
 
 
 def main(
@@ -202,7 +278,7 @@ def main(
     faulthandler.enable(file=STDERR)
     raise_open_files()
     try:
-        start(config, open_scanner or open_host, reload)
+        start(config, open_scanner or parts.open_host, reload)
     except KeyboardInterrupt:  # Ctrl-C before the daemon listens for it
         return EXIT_INTERRUPTED
     except BaseException as error:  # noqa: BLE001  (the last edge: a panic of the extension is one too)
@@ -212,9 +288,10 @@ def main(
 
 def leave(code: int) -> NoReturn:
     """Ends the process, also while a scan is left behind in its thread: the interpreter's own end
-    would be pulled from under the extension, should the scan come back meanwhile.
+    would be pulled from under the extension, should the scan come back meanwhile. A write of a limit
+    that hangs is not waited for either.
     """
-    if any(thread.name == SCAN_THREAD for thread in threading.enumerate()):
+    if any(thread.name in {SCAN_THREAD, CAPS_THREAD} for thread in threading.enumerate()):
         os._exit(code)
     sys.exit(code)
 
@@ -224,14 +301,19 @@ def start(config: Config, open_scanner: Callable[[Config], Scanner], reload: Rel
     with ExitStack() as undo:
         # Until the daemon listens for it, and after it has stopped to: a late reload must not end it.
         undo.callback(signal.signal, signal.SIGHUP, signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        # First of all: what an earlier life has left capped is given back even where this one is refused.
+        caps = parts.open_caps(config)
+        if caps is not None:
+            undo.callback(caps.hands.close)
         places = sockets.open_all(config.listeners, systemd.inherited_sockets())
         for place in places:
             undo.enter_context(place)
         scanner = open_scanner(config)
         for notice in scanner.notices():
             log.warning(notice)
-        store = undo.enter_context(open_store(config)) if config.store.url != "none" else None
-        trio.run(run, config, scanner, places, reload, store)
+        store = undo.enter_context(parts.open_store(config)) if config.store.url != "none" else None
+        market = parts.open_market(config, store) if config.market.providers else None
+        trio.run(functools.partial(run, config, scanner, places, reload, store, market=market, caps=caps))
 
 
 def say_why(error: BaseException) -> int:
@@ -246,55 +328,6 @@ def say_why(error: BaseException) -> int:
         else:
             log.critical("the daemon failed", exc_info=leaf)
     return EXIT_REFUSED if all(isinstance(leaf, JouledError) for leaf in errors) else EXIT_CRASH
-
-
-def open_host(config: Config) -> Scanner:
-    """The scanner of this host, as the configuration wants it."""
-    from jouled._core import Scanner as HostScanner
-
-    try:
-        return HostScanner(
-            procfs=config.procfs,
-            sysfs=config.sysfs,
-            meters=list(config.meters),
-            zones=list(config.zones),
-            levels=None if config.levels is None else list(config.levels),
-            top=config.top,
-            idle=config.idle,
-            terminated_s=float(config.terminated.age_s),
-            terminated_max=config.terminated.max,
-            estimate_idle_w=config.estimate.idle_w,
-            estimate_max_w=config.estimate.max_w,
-            fake_zones=list(config.fake.zones),
-            fake_seed=config.fake.seed,
-            compat=[word for word in config.compat if word == "kepler"],  # the others are the web room's
-        )
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-
-
-def open_store(config: Config) -> Store:
-    """The books. What they need is imported only here: a node that only measures has none of it."""
-    from jouled.store import Store as OpenStore
-
-    # A server that is not up yet, or a disk that is full, is no reason not to measure.
-    return OpenStore(config.store.url, state_dir=config.state_dir, prefix=config.store.prefix, may_be_away=True)
-
-
-def open_meter(config: Config) -> counters.Meter:
-    """The counters of this host, for those who ask between two scans."""
-    from jouled._core import Meter
-
-    return Meter(
-        procfs=config.procfs,
-        sysfs=config.sysfs,
-        meters=list(config.meters),
-        zones=list(config.zones),
-        estimate_idle_w=config.estimate.idle_w,
-        estimate_max_w=config.estimate.max_w,
-        fake_zones=list(config.fake.zones),
-        fake_seed=config.fake.seed,
-    )
 
 
 def raise_open_files() -> None:

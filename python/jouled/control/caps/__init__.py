@@ -1,0 +1,1 @@
+"""Caps: who asks for which, what is written for it, and how it is given back."""
