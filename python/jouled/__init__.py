@@ -14,12 +14,15 @@ import importlib
 # `import jouled` loads nothing. What type checkers see is in __init__.pyi.
 _PLACES = {
     "__version__": ("jouled._core", "VERSION"),
+    "Cap": ("jouled.capping", "Cap"),
+    "CapError": ("jouled.capping", "CapError"),
     "JouledError": ("jouled.errors", "JouledError"),
     "Measurement": ("jouled.measurement", "Measurement"),
     "Meter": ("jouled.meter", "Meter"),
     "PowerManager": ("jouled.power_manager", "PowerManager"),
     "Result": ("jouled.measurement", "Result"),
     "Sampler": ("jouled.series", "Sampler"),
+    "cap": ("jouled.capping", "cap"),
     "measure": ("jouled.measurement", "measure"),
     "measured": ("jouled.measurement", "measured"),
     "snapshots": ("jouled.series", "snapshots"),

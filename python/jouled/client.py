@@ -26,14 +26,19 @@ PLACES = ("unix:/run/jouled/jouled.sock", "http://127.0.0.1:9917")
 TIMEOUT_S = 10.0
 # A snapshot of 60,000 processes; whoever sends more is no daemon of ours.
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
-# What of a foreign answer goes into an error.
+# What of a foreign answer goes into an error; our own sentences end with the fix, and are longer.
 ERROR_CHARS_MAX = 200
+SENTENCE_CHARS_MAX = 1000
 
 Answer = TypeVar("Answer")
 
 
 class DaemonError(JouledError):
-    """The daemon did not give what was asked for; the message names its URL and the fix."""
+    """The daemon did not give what was asked for; the message names its URL and the fix. `status` is the
+    HTTP status of its refusal; None where it did not answer at all, or with something else.
+    """
+
+    status: int | None = None
 
 
 class NotRunningError(DaemonError):
@@ -219,6 +224,15 @@ class Client:
         """What a path of the books answers. Raises DaemonError."""
         return self._json(path, kind)
 
+    def put(self, path: str, body: object, kind: type[Answer]) -> Answer:
+        """Sends `body` as JSON, and returns what is answered. Raises DaemonError, with the daemon's reason."""
+        text = self._exchange(path, method="PUT", sent=msgspec.json.encode(body))[1]
+        return _decoded(self._places[0], path, text, kind)
+
+    def delete(self, path: str, kind: type[Answer]) -> Answer:
+        """Raises DaemonError; its `status` is 404 where there was nothing to delete."""
+        return _decoded(self._places[0], path, self._exchange(path, method="DELETE")[1], kind)
+
     def readiness(self) -> tuple[bool, str]:
         """Whether the numbers are fresh, and the daemon's words for it."""
         status, body = self._get("/readyz", fine=(200, 503))
@@ -240,7 +254,7 @@ class Client:
         response, place, clock = self._open(path)
         try:
             if response.status != 200:
-                raise _refusal(place, path, response.status, response.read(ERROR_CHARS_MAX * 4))
+                raise _refusal(place, path, response.status, response.read(SENTENCE_CHARS_MAX * 4))
             clock.is_rolling = True
             for event in events(iter(functools.partial(response.readline, ANSWER_BYTES_MAX), b"")):
                 if event.name == "snapshot":
@@ -259,7 +273,12 @@ class Client:
         return _decoded(self._places[0], path, self._get(path)[1], kind)
 
     def _get(self, path: str, fine: tuple[int, ...] = (200,)) -> tuple[int, bytes]:
-        response, place, _ = self._open(path)
+        return self._exchange(path, fine)
+
+    def _exchange(
+        self, path: str, fine: tuple[int, ...] = (200,), *, method: str = "GET", sent: bytes | None = None
+    ) -> tuple[int, bytes]:
+        response, place, _ = self._open(path, method, sent)
         try:
             body = response.read(ANSWER_BYTES_MAX + 1)
         except TimeoutError as error:
@@ -278,13 +297,18 @@ class Client:
             raise _refusal(place, path, response.status, body)
         return response.status, body
 
-    def _open(self, path: str) -> tuple[http.client.HTTPResponse, Place, Clock]:
+    def _open(
+        self, path: str, method: str = "GET", sent: bytes | None = None
+    ) -> tuple[http.client.HTTPResponse, Place, Clock]:
         """The first place that answers; the others are not asked again."""
         troubles: list[DaemonError] = []
         for place in self._places:
             try:
-                response, clock = self._ask(place, path)
+                response, clock = self._ask(place, path, method, sent)
             except DaemonError as error:
+                # Nobody may write over TCP without a token: the socket's own refusal says more than that one's.
+                if method != "GET" and self._token is None and isinstance(error, DeniedError):
+                    raise
                 troubles.append(error)
                 continue
             self._places = [place]
@@ -295,15 +319,18 @@ class Client:
             raise (denied or troubles)[0]
         raise NotRunningError(
             f"no daemon at {' or '.join(place.url for place in self._places)}; "
-            "start it (systemctl start jouled), or name it with --url"
+            "start it (systemctl start jouled), or name it by --url or JOULED_URL"
         )
 
-    def _ask(self, place: Place, path: str) -> tuple[http.client.HTTPResponse, Clock]:
+    def _ask(
+        self, place: Place, path: str, method: str = "GET", sent: bytes | None = None
+    ) -> tuple[http.client.HTTPResponse, Clock]:
         clock = Clock(self._timeout_s)
         connection = self._connection(place)
         connection.response_class = functools.partial(TimedResponse, clock=clock)  # type: ignore[assignment]  # called like the class
         try:
-            connection.request("GET", f"{place.prefix}{path}", headers=self._headers(place))
+            headers = self._headers(place) | ({} if sent is None else {"Content-Type": "application/json"})
+            connection.request(method, f"{place.prefix}{path}", sent, headers)
             return connection.getresponse(), clock
         except TimeoutError as error:
             connection.close()
@@ -375,16 +402,23 @@ class _Words(msgspec.Struct):
 
 def _refusal(place: Place, path: str, status: int, body: bytes) -> DaemonError:
     try:
-        said = msgspec.json.decode(body, type=_Words).sentence
+        said = msgspec.json.decode(body, type=_Words).sentence[:SENTENCE_CHARS_MAX]
     except (msgspec.DecodeError, UnicodeDecodeError):
-        said = body.decode(errors="replace").strip()
-    said = said[:ERROR_CHARS_MAX] or http.client.responses.get(status, "no reason given")
+        said = body.decode(errors="replace").strip()[:ERROR_CHARS_MAX]
+    said = said or http.client.responses.get(status, "no reason given")
     where = f"{place.url}{path}: {status}"
     if status == 401:
-        return DeniedError(f"{where}: {said}; give user:password@ in the URL, or a token in JOULED_TOKEN")
-    if status == 403:
-        return DeniedError(f"{where}: {said}; run as root or join group jouled")
-    return DaemonError(f"{where}: {said}")
+        refusal: DaemonError = DeniedError(
+            f"{where}: {said}; give user:password@ in the URL, or a token in JOULED_TOKEN"
+        )
+    elif status == 403:
+        # The books say themselves what is missing; a listener's gate does not know.
+        fix = "" if ";" in said else "; run as root or join group jouled"
+        refusal = DeniedError(f"{where}: {said}{fix}")
+    else:
+        refusal = DaemonError(f"{where}: {said}")
+    refusal.status = status
+    return refusal
 
 
 def _reason(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -23,7 +24,17 @@ async def to_its_end(call: Callable[[], T]) -> T:
             return await trio.to_thread.run_sync(call)  # type: ignore[no-any-return]  # of a module found by name
     import asyncio
 
-    return await asyncio.shield(asyncio.to_thread(call))
+    running = asyncio.ensure_future(asyncio.to_thread(call))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        # It was asked for again and again, perhaps; each time it is the same wish, and the end comes first.
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
+        if not running.cancelled():
+            running.exception()  # looked at: whoever is cancelled hears of that alone
+        raise
 
 
 async def in_thread(call: Callable[[], T]) -> T:

@@ -36,7 +36,8 @@ def daemon_of(expected: Expected) -> DaemonSeen | None:
         is_ready=words.get("ready") != "0",
         readiness=words.get("readiness", ""),
         source=words.get("source", ""),
-        sums={name: float(value) for name, value in words.items() if name.endswith("_total")},
+        sums={name: float(value) for name, value in words.items() if name.startswith("jouled_")},
+        left=words.get("left", ""),
     )
 
 
@@ -135,6 +136,24 @@ def test_the_sums_of_a_page_are_over_labels_and_of_the_daemon_alone() -> None:
         "jouled_ticks_total 7.0\njouled_process_joules_total 5\n# HELP jouled_ticks_total x\n"
     )
     assert doctor.sums(page) == {"jouled_zone_resets_total": 3.0, "jouled_ticks_total": 7.0}
+
+
+def test_the_sums_count_caps_and_what_went_wrong_with_them() -> None:
+    page = (
+        "jouled_cap_leases 2.0\n"
+        'jouled_cap_write_errors_total{zone="package",index="0"} 1.0\n'
+        'jouled_cap_write_errors_total{zone="slice",index="batch.slice"} 1.0\n'
+        'jouled_cap_asked_watts{owner="operator"} 150.0\n'
+    )
+    assert doctor.sums(page) == {"jouled_cap_leases": 2.0, "jouled_cap_write_errors_total": 2.0}
+
+
+def test_a_journal_is_looked_for_only_where_the_daemon_is_this_hosts(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.json"
+    assert doctor.left_journal(None, [str(journal)]) == ""
+    journal.write_text("{}")
+    assert doctor.left_journal(None, [str(journal)]) == str(journal)
+    assert doctor.left_journal("http://other:9917", [str(journal)]) == ""
 
 
 def run_doctor(*flags: str, user: int | None = None) -> subprocess.CompletedProcess[str]:

@@ -13,6 +13,8 @@ from jouled.cli.joulectl import EXIT_FAILED, EXIT_NOT_RUNNING, EXIT_OK, command
 from jouled.cli.look import Look
 from jouled.cli.status import Status, ask, lines, sums
 from jouled.client import Client
+from jouled.wire.caps import CapDraft
+from keeping import FakeKeeper
 from running import running_jouled
 from sample_snapshots import snapshot
 
@@ -54,6 +56,19 @@ def test_a_daemon_that_measures_is_told_in_a_few_lines(daemon: FakeDaemon) -> No
         "      sees  9 processes",
     ]
     assert status("--url", daemon.url, "status").return_value == EXIT_OK
+
+
+async def test_a_cap_is_a_line_of_its_own_as_it_is_now(daemon: FakeDaemon) -> None:
+    keeper = FakeKeeper()
+    daemon.says("/metrics", f"{PAGE}jouled_cap_leases 1.0\n")
+    daemon.says("/api/v1/caps", keeper.state())
+    assert not [line for line in lines(ask(Client(daemon.url)), 1_700_000_000.0, Look()) if "cap " in line]
+    await keeper.hold("operator", CapDraft(120.5))
+    daemon.says("/api/v1/caps", keeper.state())
+    said = lines(ask(Client(daemon.url)), 1_700_000_000.0, Look())
+    assert "       cap  at most 120.5 W, the limits are 120.40 W; joulectl caps list says for whom" in said
+    daemon.says("/api/v1/caps", '{"error": "unauthorized"}', status=401)
+    assert ask(Client(daemon.url)).cap_watts is None
 
 
 def test_json_says_the_same(daemon: FakeDaemon) -> None:

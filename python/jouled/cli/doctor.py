@@ -23,6 +23,9 @@ MARKS = {"ok": "✓", "note": "·", "warning": "!", "error": "✗"}
 ASCII_MARKS = {"ok": "+", "note": "-", "warning": "!", "error": "x"}
 COLOURS = {"ok": "green", "note": "cyan", "warning": "yellow", "error": "red"}
 
+# Where a daemon keeps what it will give back, unless its settings name another directory.
+JOURNALS = ("/var/lib/jouled/caps/journal.json",)
+
 EPILOG = """\b
 Examples:
   joulectl doctor                          this host, the daemon included
@@ -111,16 +114,23 @@ def ask_daemon(url: str | None) -> DaemonSeen:
         is_ready, words = client.readiness()
         page = client.metrics()
     except DaemonError as error:
-        return DaemonSeen(trouble=str(error), is_denied=isinstance(error, DeniedError))
+        return DaemonSeen(trouble=str(error), is_denied=isinstance(error, DeniedError), left=left_journal(url))
     found = re.search(r'^jouled_build_info\{[^}]*source="([^"]*)"', page, re.MULTILINE)
     return DaemonSeen(client.url, "", False, is_ready, words, found[1] if found else "", sums(page))
+
+
+def left_journal(url: str | None, places: Sequence[str] = JOURNALS) -> str:
+    """What a daemon of this host has written of limits that it did not give back, if it is ours to see."""
+    return "" if url is not None else next(filter(os.path.isfile, places), "")
 
 
 def sums(page: str) -> dict[str, float]:
     """The daemon's own counters by name, summed over their labels."""
     found: dict[str, float] = {}
     for line in page.splitlines():
-        name = re.match(r"(jouled_(?:ticks|scan|zone_(?:read_errors|resets))\w*_total)(?:\{.*\})? (\S+)$", line)
+        name = re.match(
+            r"(jouled_(?:(?:ticks|scan|zone_(?:read_errors|resets)|cap_)\w*_total|cap_leases))(?:\{.*\})? (\S+)$", line
+        )
         if name:
             found[name[1]] = found.get(name[1], 0.0) + float(name[2])
     return found

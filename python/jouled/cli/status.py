@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -13,7 +14,10 @@ import msgspec
 from jouled.cli import look
 from jouled.cli.joulectl import EXIT_FAILED, EXIT_NOT_RUNNING, EXIT_OK, Options
 from jouled.cli.top_tree import class_watts, zone_classes
-from jouled.client import Client, NotRunningError
+from jouled.client import Client, DaemonError, NotRunningError
+
+if TYPE_CHECKING:
+    from jouled.wire.caps import Caps
 
 EPILOG = """\b
 Exit codes: 0 it measures, 1 it runs and does not measure, 3 it does not run.
@@ -47,6 +51,9 @@ class Status(msgspec.Struct, frozen=True):
     ticks_late_total: int | None = None
     scan_errors_total: int | None = None
     zone_read_errors_total: int | None = None
+    # What a power cap asks for, and what the limits add up to; null where none is asked for.
+    cap_watts: float | None = None
+    cap_effective_watts: float | None = None
 
     @property
     def problems(self) -> int:
@@ -69,6 +76,8 @@ def ask(client: Client) -> Status:
             return Status(client.url, is_running=True, is_healthy=False, reason=reason)
         snapshot = client.snapshot(limit=0)
         page = sums(client.metrics())
+        # The page is that of the latest tick: a cap is shown as it is now.
+        caps = _caps(client) if "jouled_cap_leases" in page else None
     except NotRunningError as error:
         return Status(client.url, is_running=False, is_healthy=False, reason=str(error))
 
@@ -92,7 +101,19 @@ def ask(client: Client) -> Status:
         ticks_late_total=count("jouled_ticks_late_total"),
         scan_errors_total=count("jouled_scan_errors_total"),
         zone_read_errors_total=count("jouled_zone_read_errors_total"),
+        cap_watts=None if caps is None else caps.asked_watts,
+        cap_effective_watts=None if caps is None or caps.asked_watts is None else caps.effective_watts,
     )
+
+
+def _caps(client: Client) -> Caps | None:
+    """None where this client may not ask for them."""
+    from jouled.cli.caps_list import ask as ask_caps
+
+    try:
+        return ask_caps(client)
+    except DaemonError:
+        return None
 
 
 def lines(status: Status, now_s: float, style: look.Look) -> list[str]:
@@ -113,6 +134,7 @@ def lines(status: Status, now_s: float, style: look.Look) -> list[str]:
         ("since", _since(status.started_seconds, now_s)),
         ("source", f"{status.source}{', a model and no measurement' if status.source == 'estimate' else ''}"),
         ("watts", "  ".join(f"{zone} {watts:.2f}" for zone, watts in status.watts.items()) or "-"),
+        *([("cap", _cap(status.cap_watts, status.cap_effective_watts))] if status.cap_watts is not None else []),
         ("ticks", f"{_number(status.ticks_total)}, {_number(status.ticks_late_total)} late, one in {interval}"),
         ("problems", f"{status.problems}: {failed} scans failed, {unread} zones not read"),
         ("sees", f"{status.processes} processes"),
@@ -125,6 +147,11 @@ def _since(started_s: float | None, now_s: float) -> str:
         return "-"
     moment = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(started_s))
     return f"{moment} ({look.seconds_text(max(0.0, now_s - started_s))})"
+
+
+def _cap(asked_w: float, effective_w: float | None) -> str:
+    holds = "what holds is not known" if effective_w is None else f"the limits are {effective_w:.2f} W"
+    return f"at most {asked_w:g} W, {holds}; joulectl caps list says for whom"
 
 
 def _number(value: int | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from jouled.doctor.billing import CHECKS as BILLING
+from jouled.doctor.caps import CHECKS as CAPS
 from jouled.doctor.counters import CHECKS as COUNTERS
 from jouled.doctor.daemon import CHECKS as DAEMON
 from jouled.doctor.finding import Finding
@@ -17,6 +18,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
     *SOURCES,
     *COUNTERS,
     *LIMITS,
+    *CAPS,
     *BILLING,
     *RIGHTS,
     *DAEMON,

@@ -55,6 +55,12 @@ class Code(StrEnum):
     MMIO_LIMIT_LOWER = "mmio-limit-lower"
     OTHER_WRITER = "other-writer"
     OTHER_READER = "other-reader"
+    # Caps of jouled.
+    CAP_IN_FORCE = "cap-in-force"
+    CAPS_UNWRITABLE = "caps-unwritable"
+    CAPS_FOREIGN = "caps-foreign-writer"
+    CAPS_NOT_RESTORED = "caps-not-restored"
+    CAPS_LEFT = "caps-left-over"
     # Who is billed.
     CGROUPS = "cgroup-layout"
     CPUACCT_MISSING = "cpuacct-missing"

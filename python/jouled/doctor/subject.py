@@ -76,6 +76,8 @@ class DaemonSeen(NamedTuple):
     readiness: str = ""
     source: str = ""
     sums: Mapping[str, float] = {}
+    left: str = ""
+    """The journal of power limits that are not given back; empty where there is none, or it answers."""
 
 
 @dataclass(frozen=True)

@@ -101,4 +101,8 @@ class Policy:
         """Whether this client is held to `access`."""
         if self.listener.detail == "full":
             return False
-        return not await self._privileged.has(uid)
+        return not await self.is_privileged(uid)
+
+    async def is_privileged(self, uid: int | None) -> bool:
+        """Whether it is the daemon's own user, or one that `access.privileged` names."""
+        return await self._privileged.has(uid)

@@ -61,6 +61,9 @@ class EventOutlet:
             [b"event: %s\nid: %d\ndata: %s\n\n" % (item.topic.encode(), item.seq, item.body) for item in items]
         )
 
+    async def caps(self, body: bytes) -> None:
+        await self._put((b"event: caps\ndata: ", body, b"\n\n"))
+
     async def reset(self, after: int, bounds: Bounds) -> None:
         words = {"after": after, "first": bounds.first, "last": bounds.last, "message": reset_words(after, bounds)}
         data = msgspec.json.encode(words)

@@ -1,15 +1,17 @@
-"""`/api/v1/stream`: snapshots as they come, and the books' readings, events and decisions; each client at its own pace.
+"""`/api/v1/stream`: snapshots and caps as they come, and the books' readings, events and decisions; each client at
+its own pace.
 
-Of snapshots the latest wins: who reads slowly misses some. Of the others none is missed: each has a
+Of snapshots and caps the latest wins: who reads slowly misses some. Of the others none is missed: each has a
 number, and a client comes back with the last one it saw. One that falls too far behind is dropped.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
+import msgspec
 import trio
 
 from jouled.errors import StoreError
@@ -24,9 +26,11 @@ from jouled.wire.stream import KEPT, Bounds, Item, TooSlowError
 
 if TYPE_CHECKING:  # a node that only measures imports no SQLAlchemy
     from jouled.web.broadcast import Broadcast, Follower
+    from jouled.wire.caps import Caps
 
 SNAPSHOTS = "snapshots"
-TOPICS = (SNAPSHOTS, *KEPT)
+CAPS = "caps"
+TOPICS = (SNAPSHOTS, *KEPT, CAPS)
 PARAMETERS = (*SELECTION, "interval", "topics", "site", "device", "after")
 # Below the patience of clients and proxies; it also finds out who has gone, and who may not read any more.
 KEEP_ALIVE_S = 5.0
@@ -62,6 +66,15 @@ class Question(NamedTuple):
         return frozenset(self.topics or ()) & frozenset(KEPT)
 
     @property
+    def has_caps(self) -> bool:
+        return CAPS in (self.topics or ())
+
+    @property
+    def is_of_books(self) -> bool:
+        """Whether it takes who may read the books, and not only who may read what is measured."""
+        return bool(self.kept) or self.has_caps
+
+    @property
     def has_snapshots(self) -> bool:
         return self.topics is None or SNAPSHOTS in self.topics
 
@@ -78,6 +91,7 @@ class Outlet(Protocol):
 
     async def snapshot(self, number: int, body: Sequence[bytes]) -> None: ...
     async def messages(self, items: Sequence[Item]) -> None: ...
+    async def caps(self, body: bytes) -> None: ...
     async def reset(self, after: int, bounds: Bounds) -> None:
         """Messages beyond `after` are gone; what is kept follows."""
 
@@ -96,6 +110,7 @@ class Stream:
         question: Question,
         *,
         follower: Follower | None = None,
+        caps: Feed[Caps] | None = None,
         admit: Admit,
     ) -> None:
         self.request = request
@@ -103,6 +118,7 @@ class Stream:
         self._live = live
         self._feed = feed
         self._follower = follower
+        self._caps = caps
         self._admit = admit
         self._policy = request.peer.policy
         self._end = End.STOPPING
@@ -122,6 +138,8 @@ class Stream:
                 nursery.start_soon(self._tell_snapshots, outlet, scope)
             if self._follower is not None:
                 nursery.start_soon(self._tell_messages, outlet, self._follower, scope)
+            if self._caps is not None:
+                nursery.start_soon(self._tell_caps, outlet, self._caps, scope)
             nursery.start_soon(self._keep_alive, outlet, scope)
             await self._until_closed()
             scope.cancel()
@@ -178,6 +196,14 @@ class Stream:
         except StoreError:
             self._over(End.AWAY, scope)
 
+    async def _tell_caps(self, outlet: Outlet, caps: Feed[Caps], scope: trio.CancelScope) -> None:
+        """All of them as they are, and again after each change."""
+        async for state in caps.subscribe():
+            if not await self._is_still_admitted(scope):
+                return
+            await outlet.caps(msgspec.json.encode(state))
+            self._told_at_s = trio.current_time()
+
     async def _keep_alive(self, outlet: Outlet, scope: trio.CancelScope) -> None:
         while True:
             await trio.sleep_until(self._told_at_s + KEEP_ALIVE_S)
@@ -193,7 +219,7 @@ class Stream:
         if policy is self._policy and not is_due:
             return True
         try:
-            await self._admit(self.request, bool(self.question.kept))
+            await self._admit(self.request, self.question.is_of_books)
         except RefusedError as refused:
             self._over(End.REFUSED if refused.status in REFUSALS else End.AWAY, scope)
             return False
@@ -206,18 +232,29 @@ class Stream:
 
 
 class Streams:
-    """Opens streams. `broadcast` is None where there is no store, and so nothing but snapshots."""
+    """Opens streams. `broadcast` is None where there is no store, `caps` where nobody keeps caps: then there
+    is nothing but snapshots.
+    """
 
-    def __init__(self, live: Live, feed: Feed[Snapshot], broadcast: Broadcast | None, admit: Admit) -> None:
+    def __init__(
+        self,
+        live: Live,
+        feed: Feed[Snapshot],
+        broadcast: Broadcast | None,
+        admit: Admit,
+        *,
+        caps: Feed[Caps] | None = None,
+    ) -> None:
         self._live = live
         self._feed = feed
         self._broadcast = broadcast
+        self._caps = caps
         self._admit = admit
 
     async def open(self, request: Request) -> Stream:
         """Raises RefusedError for what cannot be asked for. The stream must be closed."""
         question = await self._question(request)
-        await self._admit(request, bool(question.kept))
+        await self._admit(request, question.is_of_books)
         follower = None
         if question.kept:
             assert self._broadcast is not None  # noqa: S101  (refused before)
@@ -225,13 +262,17 @@ class Streams:
                 follower = await self._broadcast.follow(question.after)
             except StoreError as error:
                 raise RefusedError(503, str(error), headers=((b"retry-after", b"5"),)) from None
-        return Stream(self._live, self._feed, request, question, follower=follower, admit=self._admit)
+        caps = self._caps if question.has_caps else None
+        return Stream(self._live, self._feed, request, question, follower=follower, caps=caps, admit=self._admit)
+
+    def _absent(self) -> dict[str, str]:
+        """The topics that there is nothing of here, and what to set for them."""
+        absent = dict.fromkeys(KEPT if self._broadcast is None else (), "without books; set store.url")
+        return absent | ({CAPS: "here; set caps.enabled = true"} if self._caps is None else {})
 
     async def _question(self, request: Request) -> Question:
         parameters = request.parameters(PARAMETERS)
-        topics = (
-            _topics(parameters["topics"], has_store=self._broadcast is not None) if "topics" in parameters else None
-        )
+        topics = _topics(parameters["topics"], self._absent()) if "topics" in parameters else None
         selection = None
         if topics is None or SNAPSHOTS in topics:
             memo = await self._live.memo(request)
@@ -254,11 +295,11 @@ class Streams:
         return question._replace(after=query.whole("after", last, 2**63 - 1, digits=19) if last else None)
 
 
-def _topics(text: str, *, has_store: bool) -> tuple[str, ...]:
+def _topics(text: str, absent: Mapping[str, str]) -> tuple[str, ...]:
     names = {query.one_of("topics", name, TOPICS) for name in text.split(",")}
-    kept = sorted(names & set(KEPT))
-    if kept and not has_store:
-        raise RefusedError(400, f"there are no {kept[0]} without books; set store.url", (SNAPSHOTS,))
+    if missing := sorted(names & absent.keys()):
+        there = tuple(name for name in TOPICS if name not in absent)
+        raise RefusedError(400, f"there are no {missing[0]} {absent[missing[0]]}", there)
     return tuple(name for name in TOPICS if name in names)
 
 

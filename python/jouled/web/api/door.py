@@ -16,6 +16,7 @@ from jouled.errors import StoreError
 from jouled.store import Store
 from jouled.web.api.audit import Auditor, RecordedStore, sha256_of
 from jouled.web.api.limits import Rate
+from jouled.web.api.no_store import NoStore, NoStoreError, Notebook
 from jouled.web.api.scopes import CHALLENGE, READING, WAYS, Who, of_user
 from jouled.web.api.tokens import Tokens, TooManyError, bearer
 from jouled.web.bodies import DROPPED
@@ -47,7 +48,7 @@ class Door:
         self._tokens = Tokens(store, clock)
         self._reads = Rate(settings.read_hz)
         self._writes = Rate(settings.write_hz)
-        self._auditor = Auditor(store)
+        self._auditor = Notebook() if isinstance(store, NoStore) else Auditor(store)
 
     def __repr__(self) -> str:
         return f"<Door {self._reads!r} {self._writes!r}>"
@@ -105,7 +106,7 @@ class Door:
             store.entry = self._entry(request, who, message["body"])
             _check_json(request, message)
             request.scope["state"]["who"] = who
-            request.scope["state"]["store"] = store
+            request.scope["state"]["store"] = self._store if isinstance(self._store, NoStore) else store
             await self._books(request.scope, _again(message, receive), answer)
         except RefusedError as refused:
             await send_response(refusal(refused, is_json=True), answer, is_head=False)
@@ -121,7 +122,8 @@ class Door:
         if secret is not None:
             return await self._holder(secret, peer)
         if peer.uid is not None:
-            return of_user(peer.uid)
+            # Root could write the limits by hand, whatever the settings call privileged.
+            return of_user(peer.uid, is_privileged=peer.uid == 0 or await peer.policy.is_privileged(peer.uid))
         # Whom the listener's own gate has let in may read, and so may everybody on this machine.
         scopes = frozenset({READ}) if _is_trusted(peer) else frozenset[str]()
         return Who(f"address {peer.address}", peer.address, scopes, peer.address)
@@ -132,6 +134,8 @@ class Door:
             token = await self._tokens.valid(secret, address)
         except TooManyError as error:
             _too_often("too many wrong tokens", error.wait_s)
+        except NoStoreError as error:
+            raise RefusedError(401, str(error), headers=BEARER) from None
         except StoreError as error:
             raise RefusedError(503, str(error), headers=((b"retry-after", b"5"),)) from None
         if token is None:

@@ -9,7 +9,7 @@ from litestar import MediaType, Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from sqlalchemy.exc import IntegrityError
 
-from jouled.errors import BooksError, ConflictError, NotFoundError, StoreError
+from jouled.errors import BooksError, ConflictError, JouledError, NotFoundError
 from jouled.log import Once, log
 from jouled.wire.mistakes import explained
 from jouled.wire.problems import CODES, Problem
@@ -33,7 +33,7 @@ def of_books(_: Request[Any, Any, Any], error: BooksError) -> Response[Problem]:
     return answer(409 if isinstance(error, ConflictError) else 422, str(error))
 
 
-def of_store(_: Request[Any, Any, Any], error: StoreError) -> Response[Problem]:
+def of_store(_: Request[Any, Any, Any], error: JouledError) -> Response[Problem]:
     return answer(503, str(error), headers={"retry-after": "5"})
 
 

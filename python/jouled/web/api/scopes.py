@@ -8,7 +8,7 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers.base import BaseRouteHandler
 
-from jouled.books.scopes import ADMIN, ALL, READ, may
+from jouled.books.scopes import ADMIN, ALL, CONTROL, READ, may
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 CHALLENGE = 'Bearer realm="jouled"'
@@ -24,14 +24,16 @@ class Who(NamedTuple):
     address: str = ""
     # By its token, or as a user of this host.
     is_known: bool = False
+    # Whoever was let near the energy counters may not, by that alone, slow the whole host down.
+    is_barred_from_control: bool = False
 
     def may(self, scope: str) -> bool:
-        return may(self.scopes, scope)
+        return may(self.scopes, scope) and not (scope == CONTROL and self.is_barred_from_control)
 
 
-def of_user(uid: int) -> Who:
-    """At the Unix socket, whose file's mode says who gets there."""
-    return Who(f"uid {uid}", f"uid {uid}", ALL, "unix", is_known=True)
+def of_user(uid: int, *, is_privileged: bool = True) -> Who:
+    """At the Unix socket, whose file's mode says who gets there. Caps are for the privileged of them."""
+    return Who(f"uid {uid}", f"uid {uid}", ALL, "unix", is_known=True, is_barred_from_control=not is_privileged)
 
 
 def wanted(handler: BaseRouteHandler, method: str) -> str:
@@ -45,6 +47,9 @@ def check_scope(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     scope = wanted(handler, str(connection.scope.get("method", "GET")))
     if who.may(scope):
         return
+    if who.is_barred_from_control and scope == CONTROL:
+        words = f"{who.name} may not set power caps; run as root, or name the user in access.privileged"
+        raise PermissionDeniedException(words)
     if who.is_known:
         raise PermissionDeniedException(f"{who.name} has not the scope {scope}; use one that has")
     raise NotAuthorizedException(f"this needs the scope {scope}: {WAYS}", headers={"www-authenticate": CHALLENGE})
