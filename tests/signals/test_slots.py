@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 
 from jouled.books.intensity import Slot, grams_of_pounds, micrograms
-from jouled.signals.carbon.slots import Origin, Point, decoded, instant_of_text, instant_of_unix, slots_of
+from jouled.signals.answers import decoded, instant_of_text, instant_of_unix
+from jouled.signals.carbon.slots import Origin, Point, slots_of
 from jouled.signals.http import AnswerError
 
 MIDNIGHT = datetime(2026, 10, 24, 22, tzinfo=UTC)  # local midnight of Berlin's day of 25 hours

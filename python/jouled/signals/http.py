@@ -24,12 +24,19 @@ PAUSE_S = 1.0
 PAUSE_MAX_S = 10.0
 REDIRECTS_MAX = 3
 EXCERPT_CHARS = 120
+# Of a body that was refused.
+REFUSED_BYTES_MAX = 64 * 1024
 
 
 class SignalError(JouledError):
-    """What is outside did not give what was asked for. `retry_after_s` is when it wants to be asked again."""
+    """What is outside did not give what was asked for. `retry_after_s` is when it wants to be asked again.
+
+    Of an answer that was refused, `status` and how its body begins: some say there what the status does not.
+    """
 
     retry_after_s: float | None = None
+    status: int | None = None
+    body: bytes = b""
 
 
 class UnreachableError(SignalError):
@@ -74,9 +81,10 @@ class Answer(NamedTuple):
 
 
 class Http:
-    """A client for one part of the settings, `room`; its errors name that and `address`, where it goes.
+    """A client for one part of the settings, `room`; its errors name that, `address`, where it goes, and `token`.
 
     Certificates are verified. A redirect is followed on the same host only: tokens must not wander.
+    `transport` stands for the network in tests.
     """
 
     def __init__(
@@ -84,14 +92,17 @@ class Http:
         room: str,
         *,
         address: str | None = None,
+        token: str | None = None,
         deadline_s: float = DEADLINE_S,
         bytes_max: int = BYTES_MAX,
         tries: int = TRIES,
         pause_s: float = PAUSE_S,
         jitter: Callable[[], float] = random.random,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self._room = room
         self._address = address or f"{room}.url"
+        self._token = token or f"{room}.token"
         self._deadline_s = deadline_s
         self._bytes_max = bytes_max
         self._tries = tries
@@ -101,6 +112,7 @@ class Http:
             headers={"user-agent": f"jouled/{jouled.__version__}", "accept-encoding": "gzip, identity"},
             timeout=None,  # the deadline is around everything, also around slow bytes
             limits=httpx2.Limits(max_connections=8, max_keepalive_connections=2, keepalive_expiry=5.0),
+            transport=transport,
         )
 
     async def __aenter__(self) -> Self:
@@ -119,11 +131,15 @@ class Http:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
+        busy_s: float | None = None,
     ) -> Answer:
-        """The answer of status 200, after some tries. Raises SignalError."""
+        """The answer of status 200, after some tries. Raises SignalError.
+
+        `busy_s` is for how long who says 429 is left alone, unless the answer says how long.
+        """
         for again in range(1, self._tries):
             try:
-                return await self._get(url, params, headers, auth)
+                return await self._get(url, params, headers, auth, busy_s)
             except PASSING as error:
                 pause_s = self._pause_s * 2 ** (again - 1) * (0.5 + self._jitter())
                 if error.retry_after_s is not None:
@@ -131,7 +147,7 @@ class Http:
                         raise
                     pause_s = max(pause_s, error.retry_after_s)
             await trio.sleep(pause_s)
-        return await self._get(url, params, headers, auth)
+        return await self._get(url, params, headers, auth, busy_s)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Whatever it says, without a second try: whoever posts has its own. Raises SignalError for no answer."""
@@ -146,6 +162,7 @@ class Http:
         params: Mapping[str, str] | None,
         headers: Mapping[str, str] | None,
         auth: tuple[str, str] | None,
+        busy_s: float | None,
     ) -> Answer:
         request = self._request("GET", url, params=params, headers=headers)
         where = _place(request)
@@ -155,7 +172,7 @@ class Http:
                 return Answer(200, body, where)
             target = response.next_request
             if target is None:
-                self._refuse(response, body, where)
+                self._refuse(response, body, where, busy_s)
             elif not _is_same_place(request.url, target.url):
                 raise QuestionError(f"{where}: sent on to {target.url.host}; set {self._address} to where it is now")
             else:
@@ -201,14 +218,14 @@ class Http:
             raise AnswerError(f"{where}: more than {self._bytes_max} bytes; ask for less, or check {self._address}")
         return body
 
-    def _refuse(self, response: httpx2.Response, body: bytes, where: str) -> NoReturn:
+    def _refuse(self, response: httpx2.Response, body: bytes, where: str, busy_s: float | None) -> NoReturn:
         status, room = response.status_code, self._room
         said = f"{where}: {status}{_excerpt(body)}"
         error: SignalError
-        if is_html(body) and status in {401, 403, 429, 503}:
+        if is_html(body) and status in {202, 401, 403, 429, 503}:  # 202: a challenge, not an acceptance
             error = RejectedError(f"{said}; a page for browsers came instead: ask its operator, or set {self._address}")
         elif status in {401, 403}:
-            error = RejectedError(f"{said}; check {room}.token and what it may ask for")
+            error = RejectedError(f"{said}; check {self._token} and what it may ask for")
         elif status in {204, 404, 410}:
             error = MissingError(f"{said}; it has no such zone or nothing yet: check {room}.zone")
         elif status in {408, 425}:
@@ -219,7 +236,9 @@ class Http:
             error = TroubleError(f"{said}; their trouble: it is tried again later")
         else:
             error = QuestionError(f"{said}; it does not understand the question: check {room}.zone and {self._address}")
-        error.retry_after_s = retry_after_s(response.headers.get("retry-after"), datetime.now(UTC))
+        wait_s = retry_after_s(response.headers.get("retry-after"), datetime.now(UTC))
+        error.retry_after_s = busy_s if wait_s is None and status == 429 else wait_s
+        error.status, error.body = status, body[:REFUSED_BYTES_MAX]
         raise error
 
 

@@ -14,8 +14,9 @@ from msgspec import Struct
 
 from jouled.books.intensity import Slot
 from jouled.errors import ConfigError
+from jouled.signals.answers import decoded, instant_of_unix
 from jouled.signals.carbon.fetched import Fetched, Source, gathered
-from jouled.signals.carbon.slots import Origin, Point, decoded, instant_of_unix, slots_of
+from jouled.signals.carbon.slots import Origin, Point, slots_of
 from jouled.signals.http import AnswerError, Http
 
 NAME = "energy-charts"

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import NamedTuple, TypeVar
-
-import msgspec
+from typing import NamedTuple
 
 from jouled.books.intensity import SLOT_MAX, Kind, Quality, Slot, micrograms
-from jouled.errors import one_line
-from jouled.signals.http import AnswerError, is_html
-
-T = TypeVar("T")
+from jouled.signals.http import AnswerError
 
 # No provider has longer slots than an hour: a longer distance is a gap.
 RESOLUTION_MAX = timedelta(hours=1)
 POINTS_MAX = 100_000
-# Seconds since 1970 between these; milliseconds and zeros are outside.
-EARLIEST_S = 946_684_800  # 2000
-LATEST_S = 4_102_444_800  # 2100
 
 
 class Origin(NamedTuple):
@@ -42,16 +34,6 @@ class Point(NamedTuple):
     end: datetime | None = None
     is_forecast: bool = False
     quality: Quality = "good"
-
-
-def decoded(body: bytes, kind: type[T], where: str) -> T:
-    """Numbers become Decimals without a float in between. Raises AnswerError."""
-    if is_html(body):
-        raise AnswerError(f"{where}: a page for browsers came instead of JSON; open it in one, or set carbon.url")
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise AnswerError(f"{where}: not the answer that was expected: {one_line(str(error))}") from error
 
 
 def slots_of(
@@ -75,26 +57,6 @@ def slots_of(
             raise AnswerError(f"{origin.where}: the slots of {found[-1].start} and {point.start} overlap; none is used")
         found.append(_slot(point, end, origin, digest))
     return found
-
-
-def instant_of_unix(seconds: int, where: str) -> datetime:
-    """Raises AnswerError where it is not seconds since 1970."""
-    if not EARLIEST_S <= seconds <= LATEST_S:
-        raise AnswerError(f"{where}: {seconds} is no time in seconds since 1970; none of it is used")
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def instant_of_text(text: str, where: str, *, is_utc: bool = False) -> datetime:
-    """ISO 8601, also without seconds. Without a zone only where the provider says that all is UTC."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise AnswerError(f"{where}: {text[:40]!r} is no time") from None
-    if at.tzinfo is None:
-        if not is_utc:
-            raise AnswerError(f"{where}: {text[:40]!r} has no zone; nobody knows when that is")
-        return at.replace(tzinfo=UTC)
-    return at.astimezone(UTC)
 
 
 def _once(ordered: Sequence[Point], origin: Origin) -> list[Point]:
