@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -91,10 +91,22 @@ def _look_for(file: str) -> None:
 pass_place = click.make_pass_decorator(Place)
 
 
+def place_options(group: Callable[..., None]) -> Callable[..., None]:
+    """Of every group of verbs that goes to the store itself."""
+    options = (
+        click.option(
+            "--config", "path", metavar="FILE", help="Read the daemon's settings from this file, '' for none."
+        ),
+        click.option("--store", "url", metavar="URL", help="The store, instead of the settings'."),
+        click.option("--state-dir", metavar="DIR", help="Where the store's file is, instead of the settings'."),
+    )
+    for option in reversed(options):
+        group = option(group)
+    return group
+
+
 @click.group(no_args_is_help=False, context_settings={"max_content_width": 100})
-@click.option("--config", "path", metavar="FILE", help="Read the daemon's settings from this file, '' for none.")
-@click.option("--store", "url", metavar="URL", help="The store, instead of the settings'.")
-@click.option("--state-dir", metavar="DIR", help="Where the store's file is, instead of the settings'.")
+@place_options
 @click.pass_context
 def command(context: click.Context, path: str | None, url: str | None, state_dir: str | None) -> None:
     """Look after the daemon's store: its tables, its soundness, copies of it.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jouled.books.scopes import SCOPES
-from jouled.cli.db import Place, pass_place
+from jouled.cli.db import Place, pass_place, place_options
 from jouled.cli.duration import duration
 from jouled.config.about import DAY_S, YEAR_S
 
@@ -32,9 +32,7 @@ class Term(click.ParamType[float | None]):
 
 
 @click.group(no_args_is_help=False, context_settings={"max_content_width": 100})
-@click.option("--config", "path", metavar="FILE", help="Read the daemon's settings from this file, '' for none.")
-@click.option("--store", "url", metavar="URL", help="The store, instead of the settings'.")
-@click.option("--state-dir", metavar="DIR", help="Where the store's file is, instead of the settings'.")
+@place_options
 @click.pass_context
 def command(context: click.Context, path: str | None, url: str | None, state_dir: str | None) -> None:
     """Give out tokens of the API, see them, revoke them.

@@ -12,6 +12,7 @@ from jouled.store.engine import real_name
 from jouled.store.retention import FOR_EVER_US, QUARTER_HOUR_US, ROLLED, Rolled
 from jouled.store.schema import MARK, metadata
 from jouled.store.schema.carbon import carbon_budget_periods, carbon_budgets
+from jouled.store.schema.market import market_fetches, market_slots
 from jouled.store.schema.measured import zone_energy, zones
 from jouled.store.schema.readings import site_energy
 from jouled.store.types import instant
@@ -32,6 +33,7 @@ def problems(connection: Connection) -> Iterator[str]:
                 yield from _days(connection, rolled, rolled.records.c[name])
     yield from _totals(connection)
     yield from _budgets(connection)
+    yield from _market(connection)
 
 
 def _of_sqlite(connection: Connection) -> Iterator[str]:
@@ -172,3 +174,22 @@ def _budgets(connection: Connection) -> Iterator[str]:
             f"carbon_budget_periods budget_id={row.budget_id} {row.start_at}: {row.used_ug} µg are used, "
             f"its days emitted {row.days_ug}"
         )
+
+
+def _market(connection: Connection) -> Iterator[str]:
+    """A fetch has the slots that it came with, and none of them reaches into the next."""
+    kept = select(func.count()).where(market_slots.c.fetch_id == market_fetches.c.id).scalar_subquery()
+    query = select(market_fetches, kept.label("kept")).where(market_fetches.c.slots != kept).limit(PROBLEMS_MAX)
+    for row in connection.execute(query):
+        yield (
+            f"market_fetches id={row.id} {row.provider} {row.zone} {row.delivery_day}: "
+            f"of {row.slots} slots {row.kept} are there"
+        )
+    following = market_slots.alias("following")
+    overlaps = exists().where(
+        following.c.fetch_id == market_slots.c.fetch_id,
+        following.c.start_at > market_slots.c.start_at,
+        following.c.start_at < market_slots.c.end_at,
+    )
+    for row in connection.execute(select(market_slots).where(overlaps).limit(PROBLEMS_MAX)):
+        yield f"market_slots fetch_id={row.fetch_id} {row.start_at}: it overlaps the next slot"

@@ -31,10 +31,12 @@ from jouled.log import log
 from jouled.store.schema.access import audit
 from jouled.store.schema.events import messages
 from jouled.store.schema.load import load_metrics
+from jouled.store.schema.market import market_fetches, market_slots
 from jouled.store.schema.measured import workload_energy, workloads, zone_energy, zones
 from jouled.store.schema.meters import meter_energy, meters, power_readings
 from jouled.store.schema.readings import energy_readings, site_energy
 from jouled.store.schema.sites import sites
+from jouled.store.schema.steering import cap_decisions
 from jouled.store.store import Store
 from jouled.store.types import instant, microseconds
 
@@ -291,9 +293,21 @@ def _lists(retention: Retention, now: datetime) -> Sequence[tuple[Column[Any], t
         (messages.c.seq, (messages.c.at < now - MESSAGES_KEPT,)),
         (messages.c.seq, _beyond_the_latest()),
         (audit.c.seq, (audit.c.at < long_end,)),
+        (cap_decisions.c.seq, (cap_decisions.c.at < long_end,)),
         (load_metrics.c.seq, (load_metrics.c.at < long_end,)),
+        # First the slots, then what they are of.
+        (market_slots.c.fetch_id, (market_slots.c.end_at < long_end, _of_old_fetch(long_end))),
+        (market_fetches.c.id, (market_fetches.c.end_at < long_end, ~_has_slots())),
         (workloads.c.id, (workloads.c.last_at < minute_end, is_orphan)),
     )
+
+
+def _of_old_fetch(end: datetime) -> Any:
+    return exists().where(market_fetches.c.id == market_slots.c.fetch_id, market_fetches.c.end_at < end)
+
+
+def _has_slots() -> Any:
+    return exists().where(market_slots.c.fetch_id == market_fetches.c.id)
 
 
 def _any(key: Column[Any], which: tuple[Any, ...]) -> Callable[[Connection], bool]:

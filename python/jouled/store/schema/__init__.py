@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from jouled.store.schema import access, carbon, events, load, measured, meters, readings, sites
+from jouled.store.schema import access, carbon, events, load, market, measured, meters, readings, sites, steering
 from jouled.store.schema.tables import MARK, metadata
 
-__all__ = ["MARK", "access", "carbon", "events", "load", "measured", "metadata", "meters", "readings", "sites"]
+__all__ = [
+    "MARK",
+    "access",
+    "carbon",
+    "events",
+    "load",
+    "market",
+    "measured",
+    "metadata",
+    "meters",
+    "readings",
+    "sites",
+    "steering",
+]

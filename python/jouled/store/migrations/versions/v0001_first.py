@@ -13,7 +13,7 @@ revision = "0001"
 down_revision = None
 
 
-def upgrade() -> None:
+def upgrade() -> None:  # noqa: PLR0915  (all of it is one step)
     op.create_table(
         "jouled__alerts",
         sa.Column("dedup_key", sa.String(length=256), nullable=False),
@@ -43,6 +43,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_jouled__audit")),
     )
     op.create_index(op.f("ix_jouled__audit_at"), "jouled__audit", ["at"], unique=False)
+    op.create_table(
+        "jouled__cap_decisions",
+        sa.Column("seq", SERIAL, nullable=False),
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("node", sa.String(length=256), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("start_at", sa.BigInteger(), nullable=False),
+        sa.Column("end_at", sa.BigInteger(), nullable=False),
+        sa.Column("power_w", sa.Float(), nullable=True),
+        sa.Column("applied_w", sa.Float(), nullable=True),
+        sa.Column("reason", sa.String(length=1024), nullable=False),
+        sa.Column("inputs", DOCUMENT, nullable=False),
+        sa.Column("problem", sa.String(length=1024), nullable=True),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_jouled__cap_decisions")),
+        sa.UniqueConstraint("id", name=op.f("uq_jouled__cap_decisions_id")),
+    )
+    op.create_index(op.f("ix_jouled__cap_decisions_node_at"), "jouled__cap_decisions", ["node", "at"], unique=False)
     op.create_table(
         "jouled__carbon_intensity",
         sa.Column("zone", sa.String(length=64), nullable=False),
@@ -126,6 +143,33 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_jouled__events_device_id_at"), "jouled__events", ["device_id", "at"], unique=False)
     op.create_index(op.f("ix_jouled__events_site_id_at"), "jouled__events", ["site_id", "at"], unique=False)
+    op.create_table(
+        "jouled__market_fetches",
+        sa.Column("id", SERIAL, nullable=False),
+        sa.Column("provider", sa.String(length=64), nullable=False),
+        sa.Column("zone", sa.String(length=64), nullable=False),
+        sa.Column("product", sa.String(length=64), nullable=False),
+        sa.Column("delivery_day", sa.Date(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("timezone", sa.String(length=64), nullable=False),
+        sa.Column("start_at", sa.BigInteger(), nullable=False),
+        sa.Column("end_at", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("resolution_s", sa.Integer(), nullable=True),
+        sa.Column("slots", sa.Integer(), nullable=False),
+        sa.Column("quality", sa.String(length=16), nullable=False),
+        sa.Column("body_sha256", sa.String(length=64), nullable=False),
+        sa.Column("fetched_at", sa.BigInteger(), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False),
+        sa.Column("first_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_jouled__market_fetches")),
+        sa.UniqueConstraint(
+            "provider", "zone", "product", "delivery_day", "revision", name="uq_jouled__market_fetches_day"
+        ),
+    )
+    op.create_index(
+        op.f("ix_jouled__market_fetches_zone_end_at"), "jouled__market_fetches", ["zone", "end_at"], unique=False
+    )
     op.create_table(
         "jouled__messages",
         sa.Column("seq", SERIAL, nullable=False),
@@ -293,6 +337,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jouled__devices")),
     )
     op.create_index(op.f("ix_jouled__devices_site_id"), "jouled__devices", ["site_id"], unique=False)
+    op.create_table(
+        "jouled__market_slots",
+        sa.Column("fetch_id", SERIAL, nullable=False),
+        sa.Column("start_at", sa.BigInteger(), nullable=False),
+        sa.Column("end_at", sa.BigInteger(), nullable=False),
+        sa.Column("price", sa.BigInteger(), nullable=True),
+        sa.Column("volume_wh", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["fetch_id"], ["jouled__market_fetches.id"], name=op.f("fk_jouled__market_slots_fetch_id")
+        ),
+        sa.PrimaryKeyConstraint("fetch_id", "start_at", name=op.f("pk_jouled__market_slots")),
+    )
     op.create_table(
         "jouled__recommendations",
         sa.Column("id", sa.String(length=64), nullable=False),
