@@ -65,7 +65,7 @@ def command(
         return
     from jouled.cli.report_page import page
 
-    _write(html, page(report, histories))
+    write_page(html, page(report, histories))
 
 
 def _of_daemon(
@@ -114,7 +114,7 @@ def _instant(at: datetime) -> str:
     return quote(at.isoformat(), safe=":")
 
 
-def _write(target: str, text: str) -> None:
+def write_page(target: str, text: str) -> None:
     """Whole or not at all: who looks meanwhile sees the last one."""
     if target == "-":
         click.echo(text)
