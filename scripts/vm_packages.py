@@ -8,8 +8,13 @@ import sys
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 # A requirement stands at the start of its line; its hashes are indented.
-NAME = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
+LINE = re.compile(r"^[A-Za-z0-9._-]+==[^\\\n]*", re.MULTILINE)
+
+# 150 MB that no check in the machine reads, and that would lie in its memory twice.
+LEFT_OUT = {"pyarrow"}
 
 
 def copy(package: Distribution, target: Path) -> None:
@@ -25,8 +30,10 @@ def copy(package: Distribution, target: Path) -> None:
 
 def main() -> None:
     target, *files = map(Path, sys.argv[1:])
-    names = {name for file in files for name in NAME.findall(file.read_text())}
-    for name in sorted(names):
+    found = [Requirement(line) for file in files for line in LINE.findall(file.read_text())]
+    # What another Python or system would need is not installed here.
+    names = {each.name for each in found if each.marker is None or each.marker.evaluate()}
+    for name in sorted(names - LEFT_OUT):
         copy(distribution(name), target)
 
 

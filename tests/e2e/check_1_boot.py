@@ -10,7 +10,7 @@ import pytest
 from e2e.box import Box, until
 
 # Of linux/capability.h.
-CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE = 2, 19
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE = 1, 2, 19
 
 
 def test_everything_has_started_and_nothing_has_failed(box: Box) -> None:
@@ -65,14 +65,24 @@ def test_systemd_finds_nothing_to_say_about_the_units(box: Box) -> None:
     assert done.stdout + done.stderr == ""
 
 
-@pytest.mark.parametrize("drop_in", [None, "see-environments.conf"])
-def test_its_exposure_is_two_at_most(box: Box, drop_in: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("drop_in", "capabilities", "most"),
+    [
+        (None, [CAP_SYS_PTRACE], 20),
+        ("see-environments.conf", [CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH], 20),
+        ("control-power.conf", [CAP_SYS_PTRACE], 20),
+        ("control-slices.conf", [CAP_SYS_PTRACE, CAP_DAC_OVERRIDE], 22),
+    ],
+)
+def test_its_exposure_is_small(
+    box: Box, drop_in: str | None, capabilities: list[int], most: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     if drop_in is not None:
         box.drop_in(box.path(f"/usr/share/doc/jouled/{drop_in}").read_text())
         box.restart()
-        wanted = 1 << CAP_SYS_PTRACE | 1 << CAP_DAC_READ_SEARCH
-        assert int(box.process_status()["CapEff"], 16) == wanted
-    verdict = box.run("systemd-analyze", "security", "--no-pager", "--threshold=20", "jouled.service", is_checked=False)
+        assert int(box.process_status()["CapEff"], 16) == sum(1 << number for number in capabilities)
+    words = ("security", "--no-pager", f"--threshold={most}", "jouled.service")
+    verdict = box.run("systemd-analyze", *words, is_checked=False)
     with capsys.disabled():
         sys.stdout.write(f"\n{verdict.stdout.splitlines()[-1]} ({drop_in or 'as installed'})\n")
     box.as_installed()

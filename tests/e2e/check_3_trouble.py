@@ -123,8 +123,9 @@ def test_it_stops_within_two_seconds_under_load(daemon: Box) -> None:
     since = daemon.now()
     start_s = time.monotonic()
     daemon.ctl("stop", "jouled.service")
-    assert time.monotonic() - start_s < 2
     daemon.ctl("stop", "load*", "stuck*")
+    # The daemon's own end; what systemd runs after it competes with the load as well.
+    assert int(daemon.show("ExecMainExitTimestampMonotonic")) / 1e6 - start_s < 2
     (line, *_) = daemon.lines(since)
     assert (line["MESSAGE"], line["JOULED_SIGNAL"]) == ("stopping", "SIGTERM")
     assert daemon.show("Result") == "success"

@@ -11,6 +11,7 @@ MODULE = Path(__file__).parent / "fake_rapl.ko"
 CLASS = Path("/sys/class/powercap")
 # In the order of the module's arrays; as they are named on the page.
 ZONES = (("package", "0"), ("core", "0"), ("dram", "0"), ("package", "1"), ("psys", "0"))
+MMIO = len(ZONES)
 POWER_W = (42.0, 30.0, 6.0, 38.0, 95.0)
 
 
@@ -39,6 +40,14 @@ class Zones:
     def fail(self, zone: int, errno: int) -> None:
         """Reading this zone's counter answers `errno`; 0 mends it."""
         self.set("read_errno", *(errno if place == zone else 0 for place in range(len(ZONES))))
+
+    def show(self, *zones: int) -> None:
+        """These zones and no others, by their place in ZONES; MMIO is package-0 a second time. A zone gets the first free number."""
+        self.set("present", sum(1 << zone for zone in zones))
+
+    def lock(self) -> None:
+        """As firmware locks limits."""
+        self.set("locked", 1)
 
     def load(self, **parameters: int) -> None:
         words = [f"{name}={value}" for name, value in parameters.items()]
