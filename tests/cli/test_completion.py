@@ -44,5 +44,7 @@ def test_verbs_options_and_their_words_are_completed() -> None:
 def test_commands_of_the_books_are_completed() -> None:
     assert completed("joulectl db ", 2) == ["backup", "check", "export", "upgrade", "vacuum"]
     assert completed("joulectl token ", 2) == ["create", "list", "revoke"]
+    assert completed("joulectl caps ", 2) == ["list", "restore", "set", "watch"]
+    assert "--owner" in completed("joulectl caps set --", 3)
     assert completed("joulectl db export --resolution ", 4) == ["minute", "quarter-hour", "day"]
     assert "--html" in completed("joulectl report --", 2)

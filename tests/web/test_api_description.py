@@ -154,6 +154,7 @@ def test_a_node_without_books_imports_nothing_of_them_and_stays_small(tmp_path: 
             assert answer.status == 200
         assert api.ask("GET", "/api/v1/sites").status == 404
         assert api.ask("POST", "/api/v1/sites", {"name": "x"}).status == 404
+        assert api.ask("GET", "/api/v1/caps").status == 409
         assert api.ask("GET", "/api/v1/stream?topics=events").status == 400
         status = Path(f"/proc/{daemon.process.pid}/status").read_text()
         daemon.process.send_signal(signal.SIGUSR2)
@@ -164,7 +165,8 @@ def test_a_node_without_books_imports_nothing_of_them_and_stays_small(tmp_path: 
     names = set(listing.read_text().split())
     assert {"trio", "jouled.web.server"} <= names
     assert not BOOKISH & {name.partition(".")[0] for name in names}
-    ours = ("jouled.store", "jouled.bookkeeping", "jouled.keeper", "jouled.web.api", "jouled.sharing")
+    ours: tuple[str, ...] = ("jouled.store", "jouled.bookkeeping", "jouled.keeper", "jouled.web.api", "jouled.sharing")
+    ours += ("jouled.control", "jouled.journal", "jouled.loads", "jouled.wire.caps", "jouled.web.caps_metrics")
     assert not [name for name in names if name.startswith(ours)]
     resident = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
     assert resident is not None

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from furnishing import furnished
+from limit_trees import LimitTree
 from serving_api import serving_api
 
 # Served without an end, or without the books; other tests ask these.
@@ -16,7 +17,7 @@ BESIDE = r"^/api/v1/(stream|snapshot|zones|workloads)$"
 # be there, that an interval ends after it began, or which cursors were given out.
 NOT_PROMISED = "positive_data_acceptance"
 # So that it takes half a minute on two slow processors.
-EXAMPLES = "3"
+EXAMPLES = "2"
 
 # 431 and 413 among them: what is too long may be too long for the head already.
 REFUSED = [400, 401, 403, 404, 405, 409, 411, 413, 415, 422, 429, 431]
@@ -25,7 +26,11 @@ KNOWN = 0.8
 
 
 def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
-    with serving_api(tmp_path, JOULED_API_WRITE_RATE="100000", JOULED_API_READ_RATE="100000") as api:
+    tree = LimitTree(tmp_path)
+    tree.package(0, long_term=400_000_000, short_term=480_000_000)
+    before = tree.limits()
+    rates = {"JOULED_API_WRITE_RATE": "100000", "JOULED_API_READ_RATE": "100000"}
+    with serving_api(tmp_path / "state", f"--sysfs={tree.sysfs}", JOULED_CAPS_ENABLED="true", **rates) as api:
         token = api.token("admin").secret
         (tmp_path / "schemathesis.toml").write_text(_known(furnished(api, token).names))
         done = subprocess.run(
@@ -40,7 +45,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
                     "--seed",
                     "1",
                     "--max-time",
-                    "40",
+                    "30",
                 ),
                 *("--exclude-checks", NOT_PROMISED, "--continue-on-failure", "--no-color"),
             ],
@@ -54,6 +59,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
         assert api.ask("GET", "/readyz").status == 200
         api.daemon.stop()
         said = api.daemon.rest()
+    assert tree.limits() == before
     # What a client can cause is no line of ours, and no defect.
     assert "Traceback" not in said
 

@@ -23,6 +23,8 @@ VERBS = {
     "measure": ("measure", "Measure the energy of a command."),
     "status": ("status", "Show whether the daemon measures, and what."),
     "zones": ("zones", "List the zones of this host."),
+    "caps": ("caps", "Set power caps, see them, give the original limits back."),
+    "market": ("market", "See the market's prices, fetch them, test who gives them."),
     "doctor": ("doctor", "Find what is wrong with measuring here, and how to mend it."),
     "capture": ("capture", "Save what a scan reads, to replay it anywhere."),
     "selfbench": ("selfbench", "Measure what measuring costs here."),

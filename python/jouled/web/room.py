@@ -26,6 +26,10 @@ from jouled.web.server import Server
 from jouled.web.sockets import Place
 
 if TYPE_CHECKING:  # a node that only measures imports neither SQLAlchemy nor Litestar
+    from jouled.control.caps.keeper import CapKeeper
+    from jouled.control.market.market import Market
+    from jouled.control.plan.steered import Steered
+    from jouled.control.plan.steering import Steering
     from jouled.sharing import Relay
     from jouled.store import Store
     from jouled.web.books_metrics import BooksMetrics
@@ -47,6 +51,9 @@ class Room:
         open_meter: Callable[[], Meter],
         places: Sequence[Place],
         store: Store | None = None,
+        caps: CapKeeper | None = None,
+        market: Market | None = None,
+        plan: Steered | None = None,
     ) -> None:
         metrics = OwnMetrics(sampler, source=source)
         self.observe = metrics.observe
@@ -61,11 +68,18 @@ class Room:
             live,
             feed,
             sampler,
-            books=None if store is None else open_books(store, config, self._relay),
+            books=open_books(store, config, self._relay, caps, market, plan=plan) if store or caps or market else None,
             broadcast=self._broadcast,
+            caps=None if caps is None else caps.changed,
             health=health_of(sampler, store) if COMPAT in config.compat else None,
         )
         self._figures = None if store is None else open_figures(store, metrics, has_compat=COMPAT in config.compat)
+        if caps is not None:
+            show_caps(caps, metrics)
+        if market is not None:
+            show_market(market, metrics)
+        if plan is not None and plan.steering is not None:
+            show_plan(plan.steering, metrics)
         metrics.requests = self._app.requests
         self._server = Server(self._app, places, config.access)
 
@@ -94,12 +108,53 @@ class Room:
         self._server.apply(config)
 
 
-def open_books(store: Store, config: Config, relay: Relay | None) -> Books:
-    """The API over the books, as an ASGI application."""
+def open_books(
+    store: Store | None,
+    config: Config,
+    relay: Relay | None,
+    caps: CapKeeper | None,
+    market: Market | None,
+    *,
+    plan: Steered | None,
+) -> Books:
+    """The API over the books, the caps and the market, as an ASGI application."""
     from jouled.loads.registry import loads_of
     from jouled.web.api.application import open_door
+    from jouled.web.api.caps import CapsOff, CapsOn
+    from jouled.web.api.market import Trading
+    from jouled.web.api.no_store import NoStore
+    from jouled.web.api.plan import unplanned
 
-    return open_door(store, config.api, loads=loads_of(config), latest=relay)
+    return open_door(
+        NoStore() if store is None else store,
+        config.api,
+        loads=loads_of(config),
+        latest=relay,
+        caps=CapsOff(config.caps, config.sysfs) if caps is None else CapsOn(caps),
+        trading=Trading(config.market, market),
+        planning=unplanned(config.market.timezone) if plan is None else plan.planning,
+    )
+
+
+def show_caps(caps: CapKeeper, metrics: OwnMetrics) -> None:
+    """The caps on the metrics page."""
+    from jouled.web.caps_metrics import CapsMetrics
+
+    metrics.include(CapsMetrics(caps))
+
+
+def show_plan(steering: Steering, metrics: OwnMetrics) -> None:
+    """The plan on the metrics page."""
+    from jouled.web.plan_metrics import PlanMetrics
+
+    metrics.include(PlanMetrics(steering))
+
+
+def show_market(market: Market, metrics: OwnMetrics) -> None:
+    """Prices on the metrics page."""
+    from jouled.web.market_metrics import MarketMetrics
+
+    metrics.include(MarketMetrics(market))
 
 
 def open_broadcast(store: Store) -> Broadcast:

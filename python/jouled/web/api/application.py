@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from litestar import Litestar, Request, Router
+from litestar import Controller, Litestar, Request, Router
 from litestar._kwargs import KwargsModel
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
@@ -17,12 +17,14 @@ from litestar.routes import HTTPRoute
 from sqlalchemy.exc import DataError, IntegrityError
 
 from jouled.config.books import ApiSettings
-from jouled.errors import BooksError, StoreError
+from jouled.control.plan.planning import Planning
+from jouled.errors import BooksError, JouledError, StoreError
 from jouled.loads.registry import Loads
 from jouled.store import Store
 from jouled.web.api import problems
 from jouled.web.api.audit import RecordedStore
 from jouled.web.api.balancing import Balancing
+from jouled.web.api.caps import Capping, Caps, CapsOff
 from jouled.web.api.carbon import Carbon
 from jouled.web.api.circuits import Circuits
 from jouled.web.api.deliveries import Deliveries
@@ -35,9 +37,12 @@ from jouled.web.api.facilities import Facilities
 from jouled.web.api.intensity import Intensity
 from jouled.web.api.latest import Latest, LatestReadings, NothingKnown
 from jouled.web.api.load import LoadMetrics
+from jouled.web.api.market import MarketApi, Trading
 from jouled.web.api.meters import Meters
+from jouled.web.api.no_store import NoStore
 from jouled.web.api.optimization import Optimization
 from jouled.web.api.parameters import Clock, Question
+from jouled.web.api.plan import PlanApi, PlanDecisions, unplanned
 from jouled.web.api.readings import Readings
 from jouled.web.api.records import Records
 from jouled.web.api.scopes import check_scope
@@ -63,7 +68,13 @@ CONTROLLERS = (
     Optimization,
     Intensity,
     Deliveries,
+    Caps,
+    MarketApi,
+    PlanApi,
+    PlanDecisions,
 )
+# What there is without a store: nothing of the books.
+BOOKLESS = (Caps, MarketApi, PlanApi)
 # What handlers may ask for by name and each request brings; `given` is what all of them share.
 OF_REQUEST = ("store", "writer")
 
@@ -76,12 +87,18 @@ def open_door(
     store: Store,
     settings: ApiSettings | None = None,
     clock: Clock = utc_now,
+    *,
     loads: Loads | None = None,
     latest: Latest | None = None,
+    caps: Capping | None = None,
+    trading: Trading | None = None,
+    planning: Planning | None = None,
 ) -> Door:
     """The API as the web room serves it: the application, and who may ask it what."""
     settings = settings or ApiSettings()
-    return Door(cast("AsgiApp", application(settings, clock, loads, latest)), store, settings, clock)
+    controllers = BOOKLESS if isinstance(store, NoStore) else CONTROLLERS
+    app = application(settings, clock, loads, latest, caps, trading=trading, planning=planning, controllers=controllers)
+    return Door(cast("AsgiApp", app), store, settings, clock)
 
 
 def application(
@@ -89,6 +106,11 @@ def application(
     clock: Clock = utc_now,
     loads: Loads | None = None,
     latest: Latest | None = None,
+    caps: Capping | None = None,
+    *,
+    trading: Trading | None = None,
+    planning: Planning | None = None,
+    controllers: Sequence[type[Controller]] = CONTROLLERS,
 ) -> Litestar:
     """Takes `who` and `store` from the scope's state, where the door puts them."""
     given = {
@@ -96,14 +118,19 @@ def application(
         "limits": settings or ApiSettings(),
         "loads": loads or Loads(),
         "latest": latest or NothingKnown(),
+        "caps": caps or CapsOff(),
+        "trading": trading or Trading(),
+        "planning": planning or unplanned(),
     }
     checks = _Checks()
     app = Litestar(
-        route_handlers=[Router("/api/v1", route_handlers=[*CONTROLLERS, Docs])],
+        route_handlers=[Router("/api/v1", route_handlers=[*controllers, Docs])],
         dependencies={name: _named() for name in (*OF_REQUEST, *given)},
         exception_handlers={
             BooksError: problems.of_books,
             StoreError: problems.of_store,
+            # A journal that cannot be written, hardware that does not answer: come again.
+            JouledError: problems.of_store,
             IntegrityError: problems.of_integrity,
             DataError: problems.of_range,
             OverflowError: problems.of_range,

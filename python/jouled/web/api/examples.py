@@ -25,6 +25,7 @@ NAMED: dict[str, Any] = {
     "status": "normal",
     "message": "done",
     "reason": "the peak is near",
+    "owner": "operator",
     "recurrence_rule": "FREQ=WEEKLY",
     "limit": 100,
 }
@@ -111,6 +112,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "sample_count": 60,
         "key": "hall-2-000381",
     },
+    "CapDraft": {"watts": 150, "ttl_seconds": 600, "reason": "the feeder is warm"},
     "DecisionDraft": {
         "facility_id": "hydro-plant",
         "decision_type": "scale_down",

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -116,7 +117,7 @@ class _Operation:
             inspect.isclass(get_origin(returned) or returned) and issubclass(get_origin(returned) or returned, Response)
         )
         self._returned = None if is_opaque else returned
-        self.kinds = [kind for kind in (self._body, self._returned) if kind is not None]
+        self.kinds = [kind for whole in (self._body, self._returned) if whole is not None for kind in _kinds(whole)]
 
     def described(self, components: dict[str, Any]) -> dict[str, Any]:
         scope = wanted(self._handler, self.method)
@@ -210,10 +211,18 @@ def _rebuilt(kind: Any, inner: list[msgspec.Meta]) -> Any:
     return Annotated[parts[0] if type(None) in get_args(kind) and len(parts) == 1 else kind, *inner]
 
 
+def _kinds(kind: Any) -> tuple[Any, ...]:
+    """Of an answer that is one struct or another, which msgspec itself has no schema for, each of them."""
+    parts = get_args(kind) if isinstance(kind, UnionType) else ()
+    are_structs = all(inspect.isclass(part) and issubclass(part, msgspec.Struct) for part in parts)
+    return parts if parts and are_structs else (kind,)
+
+
 def _content(kind: Any, components: dict[str, Any]) -> dict[str, Any]:
-    (schema,), _ = msgspec.json.schema_components([kind], ref_template=REF)
-    mended = _mended(schema)
-    return {"schema": mended, "example": example(mended, components)}
+    schemas, _ = msgspec.json.schema_components(_kinds(kind), ref_template=REF)
+    mended = [_mended(schema) for schema in schemas]
+    schema = mended[0] if len(mended) == 1 else {"anyOf": mended}
+    return {"schema": schema, "example": example(schema, components)}
 
 
 def _mended(schema: Any) -> Any:
