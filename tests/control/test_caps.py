@@ -138,6 +138,24 @@ async def test_a_lease_ends_at_its_end_however_seldom_the_limits_are_looked_at(
     assert keeping.hands.watts[-1] is None
 
 
+async def test_settings_that_come_during_a_look_have_one_of_their_own(
+    autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
+) -> None:
+    async def slowly(work: Callable[[], T], /) -> T:
+        await trio.sleep(1)
+        return work()
+
+    settings = msgspec.structs.replace(SETTINGS, check_s=600.0)
+    keeping = Keeping(settings, in_thread=slowly)
+    await nursery.start(keeping.keeper.run)
+    await trio.sleep(10)
+    keeping.keeper.apply(settings)
+    await trio.sleep(0.5)
+    keeping.keeper.apply(settings)
+    await trio.sleep(10)
+    assert len(keeping.hands.watts) == 3
+
+
 async def test_the_limits_are_looked_at_again_and_again(
     autojump_clock: trio.testing.MockClock, nursery: trio.Nursery
 ) -> None:

@@ -167,7 +167,7 @@ def _ranked(name: str, unit: str, point: Point, standing: _Standing, power: Rang
         point.start,
         point.end,
         power.down(standing.ratio(_value(point))),
-        f"{name}: {float(_value(point)):.10g} {unit} is rank {place} of {len(standing)}",
+        f"{name}: {round(float(_value(point)), 2):.10g} {unit} is rank {place} of {len(standing)}",
         {"value": float(_value(point)), "rank": place, "of": len(standing)},
     )
 

@@ -152,8 +152,10 @@ def _lifted(client: Client, owner: str | None) -> list[str]:
     from jouled.wire.caps import Released
 
     if owner is None:
+        follows_plan = any(lease.owner == "market" for lease in caps_list.ask(client).leases)
         count = client.delete(CAPS, Released).released
-        return [f"{count} cap{'' if count == 1 else 's'} lifted", *_now(caps_list.ask(client))]
+        again = "; the plan asks again at its next look, until plan.strategies is empty" if follows_plan else ""
+        return [f"{count} cap{'' if count == 1 else 's'} lifted{again}", *_now(caps_list.ask(client))]
     try:
         client.delete(_path(owner), Released)
     except DaemonError as error:

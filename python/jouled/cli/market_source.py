@@ -40,6 +40,10 @@ class Source:
 
     @property
     def names(self) -> tuple[str, ...]:
+        if not self.settings.market.providers:
+            from jouled.cli import look
+
+            look.warn(f"market.providers names nobody: {DEFAULT} is asked")
         return self.settings.market.providers or (DEFAULT,)
 
     def ask(self, name: str, day: str) -> Series:

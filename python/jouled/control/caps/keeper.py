@@ -214,7 +214,11 @@ class CapKeeper:
         await self._look(has_slept=True)
         task_status.started()
         while True:
-            await self._look(has_slept=await self._pause())
+            has_slept = await self._pause()
+            # What is new from here on, while the files are read, is for one more look.
+            self._news = trio.Event()
+            self._looks_at_s = -math.inf
+            await self._look(has_slept=has_slept)
 
     async def give_back(self) -> None:
         """What `on_exit` says, within two seconds, also where the task is cancelled. The last thing to call."""
@@ -356,8 +360,6 @@ class CapKeeper:
 
     async def _pause(self) -> bool:
         """Until the next look, the end of a lease, or news. Returns whether the host has slept meanwhile."""
-        if self._news.is_set():
-            self._news = trio.Event()
         pause_s = self._pause_s()
         if (end_s := self._leases.next_end_s) is not None:
             pause_s = min(pause_s, max(0.0, end_s - self._clock()))

@@ -146,7 +146,8 @@ class Caps(Controller):
     @delete("/{owner:str}", status_code=200)
     async def release_cap(self, owner: OwnerInPath, caps: TheCaps) -> Released:
         """Give a cap up: the next lowest counts from then on, or the original limits."""
-        _check_owner(owner)
+        if owner in OWN:
+            raise InvalidError(f"the owner {owner} is jouled's own; it is lifted with all others, or by the settings")
         if not await caps.release(owner):
             raise NotFoundError(f"{owner} has no cap here; GET /api/v1/caps says who has")
         return Released(1)
