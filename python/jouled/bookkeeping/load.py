@@ -135,8 +135,8 @@ def _check(draft: LoadMetricDraft, at: datetime, now: datetime) -> None:
     known = [power for power in powers if power is not None]
     if known != sorted(known):
         raise InvalidError("min_consumption, avg_consumption and peak_consumption are not in that order")
-    utilizations = (draft.avg_utilization, draft.peak_utilization)
-    if None not in utilizations and utilizations[0] > utilizations[1]:  # type: ignore[operator]
+    mean, peak = draft.avg_utilization, draft.peak_utilization
+    if mean is not None and peak is not None and mean > peak:
         raise InvalidError("avg_utilization is above peak_utilization")
 
 

@@ -89,9 +89,8 @@ def observed(
 
 
 def _change(before_w: float | None, after_w: float | None) -> dict[str, float | None]:
-    is_known = before_w is not None and after_w is not None
     return {
         "before_kw": None if before_w is None else before_w / 1000,
         "after_kw": None if after_w is None else after_w / 1000,
-        "change_kw": (after_w - before_w) / 1000 if is_known else None,  # type: ignore[operator]
+        "change_kw": None if before_w is None or after_w is None else (after_w - before_w) / 1000,
     }
