@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import trio
 
 from jouled.books.prices import Quality, Series, Slot, day_bounds
-from jouled.signals.http import Http, MissingError, SignalError
+from jouled.http import Http, MissingError, SignalError
 from jouled.signals.market.provider import Parameter, Request
 
 BERLIN = "Europe/Berlin"

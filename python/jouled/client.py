@@ -229,6 +229,16 @@ class Client:
         text = self._exchange(path, method="PUT", sent=msgspec.json.encode(body))[1]
         return _decoded(self._places[0], path, text, kind)
 
+    def post(self, path: str, body: object, kind: type[Answer]) -> Answer:
+        """As `put`, of what is to be done."""
+        text = self._exchange(path, method="POST", sent=msgspec.json.encode(body))[1]
+        return _decoded(self._places[0], path, text, kind)
+
+    def patch(self, path: str, body: object, kind: type[Answer]) -> Answer:
+        """As `put`, of what is to be another way."""
+        text = self._exchange(path, method="PATCH", sent=msgspec.json.encode(body))[1]
+        return _decoded(self._places[0], path, text, kind)
+
     def delete(self, path: str, kind: type[Answer]) -> Answer:
         """Raises DaemonError; its `status` is 404 where there was nothing to delete."""
         return _decoded(self._places[0], path, self._exchange(path, method="DELETE")[1], kind)

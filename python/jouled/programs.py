@@ -29,6 +29,8 @@ class Ended(NamedTuple):
     is_late: bool
     said: str
     complained: str
+    # All that it said on standard output, as far as it was kept.
+    output: bytes = b""
 
     @property
     def is_well(self) -> bool:
@@ -70,7 +72,7 @@ async def run(
         is_late = limit.cancelled_caught and process.returncode is None
     finally:
         await _end(process)
-    return Ended(process.returncode, is_late, _first_line(said), _first_line(complained))
+    return Ended(process.returncode, is_late, _first_line(said), _first_line(complained), bytes(said))
 
 
 async def _tell(pipe: trio.abc.SendStream, told: bytes) -> None:

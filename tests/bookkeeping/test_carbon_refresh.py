@@ -14,8 +14,8 @@ from jouled.bookkeeping.carbon_refresh import Refresh, pause_s, refresh
 from jouled.books.intensity import Slot
 from jouled.config.books import Carbon
 from jouled.errors import ConfigError
+from jouled.http import BusyError, SignalError, UnreachableError
 from jouled.signals.carbon.fetched import Fetched
-from jouled.signals.http import BusyError, SignalError, UnreachableError
 from jouled.store import Store
 from jouled.wire.sites import SiteDraft
 

@@ -16,7 +16,7 @@ import trio.testing
 from jouled.books.prices import Series, day_of
 from jouled.config.market import Market as Settings
 from jouled.control.market.market import Market
-from jouled.signals.http import AnswerError, BusyError, UnreachableError
+from jouled.http import AnswerError, BusyError, UnreachableError
 from trading import BERLIN, FakeProvider, WallClock, series
 
 MONDAY = date(2026, 5, 4)

@@ -15,7 +15,7 @@ from jouled.bookkeeping import market as books
 from jouled.config.market import Market as Settings
 from jouled.control.market.market import Market
 from jouled.errors import StoreError
-from jouled.signals.http import UnreachableError
+from jouled.http import UnreachableError
 from jouled.store import Store
 from trading import FakeProvider, series
 

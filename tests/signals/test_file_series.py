@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from jouled.books.intensity import Slot
+from jouled.http import AnswerError, UnreachableError
 from jouled.signals.carbon.file import FileSeries, parse
-from jouled.signals.http import AnswerError, UnreachableError
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 CSV = """\

@@ -12,8 +12,8 @@ import trio.testing
 
 from answering import Server, answering
 from certificates import make_pair
-from jouled.signals import http
-from jouled.signals.http import Http
+from jouled import http
+from jouled.http import Http
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 

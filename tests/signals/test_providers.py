@@ -12,9 +12,7 @@ from answering import Server, answering
 from jouled.books.intensity import Slot
 from jouled.config.books import Carbon
 from jouled.errors import ConfigError
-from jouled.signals.carbon.fetched import Provider
-from jouled.signals.carbon.provider import open_provider
-from jouled.signals.http import (
+from jouled.http import (
     AnswerError,
     BusyError,
     Http,
@@ -23,6 +21,8 @@ from jouled.signals.http import (
     RejectedError,
     UnreachableError,
 )
+from jouled.signals.carbon.fetched import Provider
+from jouled.signals.carbon.provider import open_provider
 
 FIXTURES = Path(__file__).parent / "fixtures"
 NOW = datetime(2026, 5, 4, 12, 2, tzinfo=UTC)

@@ -6,9 +6,9 @@ from decimal import Decimal
 import pytest
 
 from jouled.books.intensity import Slot, grams_of_pounds, micrograms
+from jouled.http import AnswerError
 from jouled.signals.answers import decoded, instant_of_text, instant_of_unix
 from jouled.signals.carbon.slots import Origin, Point, slots_of
-from jouled.signals.http import AnswerError
 
 MIDNIGHT = datetime(2026, 10, 24, 22, tzinfo=UTC)  # local midnight of Berlin's day of 25 hours
 ORIGIN = Origin("DE", "average", "energy-charts", MIDNIGHT, "GET http://x/co2eq")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from answering import Server, answering
-from jouled.signals.http import Http
+from jouled.http import Http
 from jouled.signals.webhook import Webhook
 from jouled.wire.events import Event
 

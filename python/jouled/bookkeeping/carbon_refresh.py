@@ -14,11 +14,11 @@ from jouled.bookkeeping.whole import read_whole
 from jouled.books.intensity import Slot
 from jouled.config.books import Carbon
 from jouled.errors import StoreError
+from jouled.http import Http, SignalError
 from jouled.log import Once, log
 from jouled.restarts import keep_running
 from jouled.signals.carbon.fetched import Fetched, Provider
 from jouled.signals.carbon.provider import open_provider
-from jouled.signals.http import Http, SignalError
 from jouled.store import Store
 
 # After a failure; doubled each time, up to the usual time between two requests.

@@ -62,7 +62,7 @@ async def tell_as_set(
 
 
 async def open_webhook(settings: Alerts, url: str, clock: Callable[[], datetime], undo: AsyncExitStack) -> Carrier:
-    from jouled.signals.http import Http
+    from jouled.http import Http
     from jouled.signals.webhook import DEADLINE_S, Webhook
 
     secret = None

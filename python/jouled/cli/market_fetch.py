@@ -125,7 +125,7 @@ def _lines(found: MarketProviders, now: datetime) -> list[str]:
 def _asked(source: Source, names: tuple[str, ...], day: str) -> Series:
     """Of the first that answers; what the others said goes to standard error."""
     from jouled.cli.look import warn
-    from jouled.signals.http import SignalError
+    from jouled.http import SignalError
 
     for name in names[:-1]:
         try:

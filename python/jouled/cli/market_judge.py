@@ -59,7 +59,7 @@ def judge(source: Source, name: str, *, day: str, is_json: bool) -> int:
 
 
 def _findings(source: Source, name: str, day: str) -> Iterator[Finding]:
-    from jouled.signals.http import SignalError
+    from jouled.http import SignalError
 
     provider = source.provider(name)  # what the settings refuse is a mistake, not a finding
     began = datetime.now(UTC)

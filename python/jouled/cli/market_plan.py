@@ -131,7 +131,7 @@ class Gathered:
 def _gathered(source: Source, day: date, start: datetime, end: datetime) -> list[Series]:
     """The delivery days that the local day lies in, each of the first provider that answers."""
     from jouled.cli.look import warn
-    from jouled.signals.http import SignalError
+    from jouled.http import SignalError
 
     found: list[Series] = []
     plan = source.settings.plan

@@ -52,7 +52,7 @@ class Source:
 
         from jouled.control.market.asking import defect_of, fetched
         from jouled.control.market.chain import open_one
-        from jouled.signals.http import AnswerError, Http
+        from jouled.http import AnswerError, Http
 
         async def fetch() -> Series:
             async with Http("market") as http:
@@ -71,7 +71,7 @@ class Source:
     def provider(self, name: str) -> Provider:
         """Opened and not asked. Raises ConfigError."""
         from jouled.control.market.chain import open_one
-        from jouled.signals.http import Http
+        from jouled.http import Http
 
         return open_one(self.settings.market, name, Http("market"))
 

@@ -62,7 +62,8 @@ def _number(key: Key, value: Any, path: KeyPath) -> Any:
         try:
             value = unit.parse(value)
         except ValueError as error:
-            raise RefusedError(path, f"{error}{shapes.allowed(key).replace(unit.noun, ',', 1)}") from None
+            bounds = shapes.allowed(key).replace(unit.noun, ",", 1).removesuffix(",")
+            raise RefusedError(path, f"{error}{bounds}") from None
     least, most = key.extra.get("least"), key.extra.get("most")
     if isinstance(value, int | float) and not isinstance(value, bool) and least is not None and most is not None:
         is_in_range = least <= value <= most

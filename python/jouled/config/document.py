@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import NODEFAULT
+from msgspec import NODEFAULT, Struct
 
 from jouled.config import shapes
 from jouled.config.hashes import is_elsewhere
@@ -39,7 +39,18 @@ def example() -> str:
     """The file with every key in it, all of them comments."""
     parts = [HEAD, *_example_keys(shapes.config_keys(), ()), LISTEN_HEAD, "#[[listen]]", ""]
     parts += _example_keys(shapes.listener_keys(), ("listen",), is_comment=True)
+    for key, struct in table_lists():
+        parts += [f"# {key.description} Once for each.\n#[[{key.dotted}]]", ""]
+        parts += _example_keys(shapes.entry_keys(struct), key.path, is_comment=True)
     return "\n".join(parts).rstrip() + "\n"
+
+
+def table_lists() -> Iterator[tuple[Key, type[Struct]]]:
+    """The keys whose entries are tables, and nothing else."""
+    for key in shapes.config_keys():
+        struct = shapes.only_tables(key)
+        if struct is not None:
+            yield key, struct
 
 
 def _example_keys(keys: Sequence[Key], prefix: tuple[str, ...], *, is_comment: bool = False) -> Iterator[str]:
@@ -51,6 +62,8 @@ def _example_keys(keys: Sequence[Key], prefix: tuple[str, ...], *, is_comment: b
             if not is_comment:
                 yield f"# {_table_words(table)}"
             yield f"{'#' if is_comment else ''}[{'.'.join((*prefix, *table))}]\n"
+        if shapes.only_tables(key) is not None:  # a section of its own, below
+            continue
         yield f"# {key.description}"
         yield f"# {' '.join(facts(key))}"
         yield f"#{key.name} = {_example_value(key)}\n"
@@ -130,10 +143,18 @@ def in_force(traced: Traced) -> str:
         if key.path[:-1] != table:
             table = key.path[:-1]
             lines += [("", ""), (f"[{'.'.join(table)}]", "")]
+        if shapes.only_tables(key) is not None and has_value(key.value_in(config)):
+            continue
         lines.append((_assignment(key, key.value_in(config)), traced.origin(key.path)))
     if has_tables:
         for index, listener in enumerate(config.listeners):
             lines += _listener_lines(traced, ("listen", index), listener)
+    for key, struct in table_lists():
+        for index, entry in enumerate(key.value_in(config)):
+            lines += [("", ""), (f"[[{key.dotted}]]", "")]
+            for inner in shapes.entry_keys(struct):
+                value = inner.value_in(entry)
+                lines.append((_assignment(inner, value), traced.origin((*key.path, index, *inner.path))))
     width = max(len(text) for text, origin in lines if origin and len(text) <= ORIGIN_COLUMN_MAX)
     return "".join(f"{text:<{width}}  # {origin}\n" if origin else f"{text}\n" for text, origin in lines)
 
@@ -302,7 +323,11 @@ so, and says which others have changed and need a restart. A file that is refuse
 def manual() -> str:
     """The manual page jouled.toml(5), for pandoc."""
     parts = [MANUAL_HEAD, *_manual_keys(shapes.config_keys()), MANUAL_LISTEN]
-    parts += [*_manual_keys(shapes.listener_keys()), MANUAL_TAIL]
+    parts += _manual_keys(shapes.listener_keys())
+    for key, struct in table_lists():
+        parts += [f"# TABLES {_escaped(f'[[{key.dotted}]]')}\n", f"{_escaped(key.description)}\n"]
+        parts += _manual_keys(shapes.entry_keys(struct))
+    parts.append(MANUAL_TAIL)
     return "\n".join(parts)
 
 

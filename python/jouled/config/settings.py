@@ -9,12 +9,15 @@ from msgspec import Struct, field
 
 from jouled.config.about import DAY_S, YEAR_S, about
 from jouled.config.address import UNIX, canonical, check_address, is_loopback
+from jouled.config.balance import Balance
 from jouled.config.books import Alerts, ApiSettings, Carbon, Load, Node, Redis, Store, Supplies
 from jouled.config.caps import Caps
 from jouled.config.hashes import password_problem, token_problem
 from jouled.config.kubernetes import Kubernetes
 from jouled.config.market import Market
+from jouled.config.miners import Miners
 from jouled.config.plan import Plan, Tariff, check_plan
+from jouled.config.plant import Plant
 from jouled.config.refused import RefusedError
 from jouled.config.units import WATTS, Bytes, Hertz, Joules, Seconds, Watts
 
@@ -321,6 +324,9 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     market: Annotated[Market, about("Where prices come from.")] = Market()
     tariff: Annotated[Tariff, about("What this site pays for a kWh.")] = Tariff()
     plan: Annotated[Plan, about("How power follows market and carbon.")] = Plan()
+    plant: Annotated[Plant, about("The plant that feeds this site.")] = Plant()
+    balance: Annotated[Balance, about("Keeps the site's loads within its supply.")] = Balance()
+    miners: Annotated[Miners, about("Miners of this site.")] = Miners()
     kubernetes: Annotated[Kubernetes, about("Annotations of this node in a cluster.")] = Kubernetes()
 
     def __post_init__(self) -> None:
@@ -335,6 +341,13 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
             raise RefusedError(("meters",), "is empty; name one meter at least, or leave the key out")
         self._check_listen()
         check_plan(self)
+        for index, load in enumerate(self.balance.load if self.balance.enabled else ()):
+            if load.kind == "host" and not self.caps.enabled:
+                raise RefusedError(
+                    ("balance", "load", index, "kind"),
+                    "host is this host's power limits, which take caps.enabled = true",
+                    others=(("caps", "enabled"),),
+                )
 
     def _check_listen(self) -> None:
         if not self.listen:

@@ -107,7 +107,19 @@ def config_keys() -> tuple[Key, ...]:
 @cache
 def listener_keys() -> tuple[Key, ...]:
     """The keys of a `[[listen]]` table, tables opened."""
-    return tuple(sorted(_leaves(Listener), key=lambda key: len(key.path) > 1))
+    return entry_keys(Listener)
+
+
+@cache
+def entry_keys(struct: type[Struct]) -> tuple[Key, ...]:
+    """The keys of a table that stands in a list of tables, those of no table first."""
+    return tuple(sorted(_leaves(struct), key=lambda key: len(key.path) > 1))
+
+
+def only_tables(key: Key) -> type[Struct] | None:
+    """The struct of its entries, where they are tables and nothing else: `[[balance.load]]`."""
+    struct = entry_struct(key.hint)
+    return None if struct is None or get_args(get_args(bare(key.hint))[0]) else struct
 
 
 def _leaves(struct: type[Struct]) -> Iterator[Key]:
@@ -190,7 +202,8 @@ def entry_struct(hint: Hint) -> type[Struct] | None:
     hint = bare(hint)
     if origin_of(hint) is not tuple:
         return None
-    for choice in get_args(get_args(hint)[0]):
+    entry = get_args(hint)[0]
+    for choice in get_args(entry) or (entry,):
         if isinstance(choice, type) and issubclass(choice, Struct):
             return choice
     return None

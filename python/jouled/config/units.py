@@ -79,7 +79,7 @@ SECONDS = Unit(
     {"s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0, "d": 86400.0},
     '"500ms", "5s", "2m"',
 )
-WATTS = Unit("a power", "watts", {"W": 1.0, "mW": 0.001, "kW": 1000.0}, '"65W", "500mW"')
+WATTS = Unit("a power", "watts", {"W": 1.0, "mW": 0.001, "kW": 1000.0}, '"65W", "120kW"')
 JOULES = Unit("an energy", "joules", {"J": 1.0, "uJ": 1e-6, "µJ": 1e-6, "mJ": 0.001, "kJ": 1000.0}, '"1mJ", "1J"')
 WATT_HOURS = Unit("an energy", "watt-hours", {"Wh": 1.0, "kWh": 1000.0, "MWh": 1e6}, '"500Wh", "2kWh"')
 HERTZ = Unit("a rate", "hertz", {"Hz": 1.0, "mHz": 0.001, "kHz": 1000.0}, '"10Hz"')

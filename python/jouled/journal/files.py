@@ -82,8 +82,11 @@ def boot_id(procfs: str) -> str | None:
 # ---- the journal's own ----
 
 
-def load(directory: str) -> bytes | None:
-    """What the journal's file holds; None where there is none. Raises JournalError."""
+def load(directory: str, most: int = BYTES_MAX) -> bytes | None:
+    """What the journal's file holds, and no more than a byte above `most`; None where there is none.
+
+    Raises JournalError.
+    """
     path = f"{directory}/{FILE}"
     try:
         with _opened(directory) as place:
@@ -95,7 +98,7 @@ def load(directory: str) -> bytes | None:
     try:
         _refuse_other(descriptor, path)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(BYTES_MAX + 1)
+            return file.read(most + 1)
     except OSError as error:
         raise JournalError(f"read {path}: {_why(error)}; look at the disk") from error
     finally:

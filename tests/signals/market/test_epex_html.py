@@ -15,7 +15,7 @@ import jouled
 from answering import Server, answering
 from jouled.books.prices import Series
 from jouled.errors import ConfigError
-from jouled.signals.http import AnswerError, Http, MissingError, RejectedError, UnreachableError
+from jouled.http import AnswerError, Http, MissingError, RejectedError, UnreachableError
 from jouled.signals.market import csv_file, epex_html
 from jouled.signals.market.epex_page import TAGS_MAX
 from jouled.signals.market.provider import CET, Provider, Request

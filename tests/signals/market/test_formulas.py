@@ -13,7 +13,7 @@ import pytest
 
 from jouled.books.prices import Series
 from jouled.errors import ConfigError
-from jouled.signals.http import AnswerError, Http, MissingError, UnreachableError
+from jouled.http import AnswerError, Http, MissingError, UnreachableError
 from jouled.signals.market.csv_file import CsvFiles, text_of, write_csv
 from jouled.signals.market.mock import Mock
 from jouled.signals.market.provider import Request

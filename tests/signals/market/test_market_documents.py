@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jouled.books.prices import Series
-from jouled.signals.http import AnswerError, MissingError, QuestionError, RejectedError
+from jouled.http import AnswerError, MissingError, QuestionError, RejectedError
 from jouled.signals.market import entsoe, epex_html
 from jouled.signals.market.entsoe_xml import read
 from jouled.signals.market.provider import CET, Request

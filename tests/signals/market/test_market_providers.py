@@ -14,7 +14,7 @@ from httpx2 import AsyncHTTPTransport
 
 from answering import Server, answering
 from jouled.books.prices import Series
-from jouled.signals.http import (
+from jouled.http import (
     AnswerError,
     BusyError,
     Http,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jouled.books.prices import Series, day_bounds
-from jouled.signals.http import AnswerError, MissingError
+from jouled.http import AnswerError, MissingError
 from jouled.signals.market.provider import CET
 from jouled.signals.market.slots import Origin, Point, per_mwh, series_of, unit_of
 

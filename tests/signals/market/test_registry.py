@@ -10,7 +10,7 @@ import pytest
 
 from jouled.config.market import Market
 from jouled.errors import ConfigError
-from jouled.signals.http import Http
+from jouled.http import Http
 from jouled.signals.market.mock import Mock
 from jouled.signals.market.provider import GROUP, Parameter, Provider, Request
 from jouled.signals.market.registry import (

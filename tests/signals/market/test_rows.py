@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from jouled.signals.http import AnswerError
+from jouled.http import AnswerError
 from jouled.signals.market.rows import Row, label, number, points_of_rows, quarters
 
 PARIS = "Europe/Paris"

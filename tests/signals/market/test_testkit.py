@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jouled.books.prices import Series
-from jouled.signals.http import AnswerError, Http, MissingError, QuestionError
+from jouled.http import AnswerError, Http, MissingError, QuestionError
 from jouled.signals.market import awattar, csv_file, energy_charts, nordpool, octopus, smard
 from jouled.signals.market.mock import Mock
 from jouled.signals.market.provider import CET, Parameter, Request

@@ -12,8 +12,8 @@ import trio
 from jouled.books.prices import Series
 from jouled.books.series_check import problem_of
 from jouled.errors import one_line
+from jouled.http import AnswerError, MissingError, SignalError, UnreachableError
 from jouled.log import log
-from jouled.signals.http import AnswerError, MissingError, SignalError, UnreachableError
 from jouled.signals.market.provider import Provider
 
 # All of it: several requests, each with its tries.

@@ -9,8 +9,8 @@ from datetime import datetime
 from jouled.config.market import Market as Settings
 from jouled.control.market.market import Market
 from jouled.errors import ConfigError
+from jouled.http import Http
 from jouled.log import log
-from jouled.signals.http import Http
 from jouled.signals.market import registry
 from jouled.signals.market.provider import Provider
 from jouled.store import Store

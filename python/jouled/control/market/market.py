@@ -21,9 +21,9 @@ from jouled.control.market.known import Fresh, Known, Origin
 from jouled.control.market.outage import STORE_S, Condition, Outage
 from jouled.errors import StoreError
 from jouled.feed import Feed
+from jouled.http import Http
 from jouled.log import log
 from jouled.restarts import keep_running
-from jouled.signals.http import Http
 from jouled.signals.market.provider import Provider
 from jouled.store import Store
 

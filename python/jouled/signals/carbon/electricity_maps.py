@@ -12,10 +12,10 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from jouled.books.intensity import Slot
+from jouled.http import AnswerError, Http, MissingError, RejectedError
 from jouled.signals.answers import decoded
 from jouled.signals.carbon.fetched import Fetched, Source, gathered
 from jouled.signals.carbon.slots import Origin, Point, slots_of
-from jouled.signals.http import AnswerError, Http, MissingError, RejectedError
 
 NAME = "electricity-maps"
 URL = "https://api.electricitymaps.com"

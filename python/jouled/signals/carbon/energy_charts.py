@@ -14,10 +14,10 @@ from msgspec import Struct
 
 from jouled.books.intensity import Slot
 from jouled.errors import ConfigError
+from jouled.http import AnswerError, Http
 from jouled.signals.answers import decoded, instant_of_unix
 from jouled.signals.carbon.fetched import Fetched, Source, gathered
 from jouled.signals.carbon.slots import Origin, Point, slots_of
-from jouled.signals.http import AnswerError, Http
 
 NAME = "energy-charts"
 URL = "https://api.energy-charts.info"

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from jouled.books.intensity import Slot
-from jouled.signals.http import SignalError
+from jouled.http import SignalError
 
 
 class Source(NamedTuple):

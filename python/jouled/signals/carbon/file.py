@@ -19,8 +19,8 @@ from msgspec import Meta, Struct
 
 from jouled.books.intensity import SLOT_MAX, Kind, Quality, Slot, micrograms
 from jouled.errors import one_line
+from jouled.http import AnswerError, UnreachableError
 from jouled.signals.carbon.fetched import Fetched
-from jouled.signals.http import AnswerError, UnreachableError
 
 NAME = "file"
 BYTES_MAX = 32 * 1024 * 1024

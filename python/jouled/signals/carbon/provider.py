@@ -9,9 +9,9 @@ from pathlib import Path
 from jouled.config.books import WITH_TOKEN, Carbon
 from jouled.config.secrets import resolved
 from jouled.errors import ConfigError
+from jouled.http import Http
 from jouled.signals.carbon import electricity_maps, energinet, energy_charts, file, uk, watttime
 from jouled.signals.carbon.fetched import Provider, Source
-from jouled.signals.http import Http
 
 
 def open_provider(settings: Carbon, http: Http, environ: Mapping[str, str] = os.environ) -> Provider:

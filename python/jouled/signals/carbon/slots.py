@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from jouled.books.intensity import SLOT_MAX, Kind, Quality, Slot, micrograms
-from jouled.signals.http import AnswerError
+from jouled.http import AnswerError
 
 # No provider has longer slots than an hour: a longer distance is a gap.
 RESOLUTION_MAX = timedelta(hours=1)

@@ -13,10 +13,10 @@ from msgspec import Struct
 
 from jouled.books.intensity import Slot
 from jouled.errors import ConfigError
+from jouled.http import AnswerError, Http
 from jouled.signals.answers import decoded, instant_of_text
 from jouled.signals.carbon.fetched import Fetched, Source, gathered
 from jouled.signals.carbon.slots import Origin, Point, slots_of
-from jouled.signals.http import AnswerError, Http
 
 NAME = "uk-carbon-intensity"
 URL = "https://api.carbonintensity.org.uk"

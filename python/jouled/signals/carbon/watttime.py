@@ -13,10 +13,10 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from jouled.books.intensity import Slot, grams_of_pounds
+from jouled.http import Answer, AnswerError, Http, RejectedError
 from jouled.signals.answers import decoded
 from jouled.signals.carbon.fetched import Fetched, Source, gathered
 from jouled.signals.carbon.slots import Origin, Point, slots_of
-from jouled.signals.http import Answer, AnswerError, Http, RejectedError
 
 NAME = "watttime"
 URL = "https://api.watttime.org"

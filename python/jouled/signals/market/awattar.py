@@ -12,8 +12,8 @@ from typing import Self
 from msgspec import Struct
 
 from jouled.books.prices import Series, day_bounds
+from jouled.http import AnswerError, Http
 from jouled.signals.answers import decoded, instant_of_unix_ms
-from jouled.signals.http import AnswerError, Http
 from jouled.signals.market.provider import CET, Parameter, Request
 from jouled.signals.market.slots import Origin, Point, per_mwh, series_of, unit_of
 

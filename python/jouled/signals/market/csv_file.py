@@ -19,8 +19,8 @@ import trio
 from jouled.books.prices import Series
 from jouled.config.market import zone_problem
 from jouled.errors import ConfigError
+from jouled.http import AnswerError, Http, UnreachableError
 from jouled.signals.answers import excerpt
-from jouled.signals.http import AnswerError, Http, UnreachableError
 from jouled.signals.market import saved
 from jouled.signals.market.provider import Parameter, Request
 from jouled.signals.market.rows import LABEL, Row, label, number, points_of_rows

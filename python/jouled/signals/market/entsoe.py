@@ -13,8 +13,7 @@ from typing import Self
 
 from jouled.books.prices import Series, day_bounds
 from jouled.errors import ConfigError
-from jouled.signals.answers import excerpt
-from jouled.signals.http import (
+from jouled.http import (
     Answer,
     AnswerError,
     BusyError,
@@ -24,6 +23,7 @@ from jouled.signals.http import (
     SignalError,
     TroubleError,
 )
+from jouled.signals.answers import excerpt
 from jouled.signals.market.entsoe_xml import KEY_FIX, Document, TimeSeries, read
 from jouled.signals.market.provider import CET, Parameter, Request
 from jouled.signals.market.slots import Origin, Point, series_of

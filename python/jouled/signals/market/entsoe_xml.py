@@ -13,8 +13,8 @@ from decimal import Decimal
 from typing import NamedTuple, NoReturn, cast
 from xml.etree import ElementTree as ET
 
+from jouled.http import AnswerError, MissingError, QuestionError, RejectedError
 from jouled.signals.answers import excerpt, instant_of_text
-from jouled.signals.http import AnswerError, MissingError, QuestionError, RejectedError
 
 # A hundred time series of a day of five-minute points have ninety thousand elements, in three megabytes.
 BYTES_MAX = 4 * 1024 * 1024

@@ -14,7 +14,7 @@ import trio
 
 from jouled.books.prices import Series
 from jouled.errors import ConfigError
-from jouled.signals.http import Http, RejectedError
+from jouled.http import Http, RejectedError
 from jouled.signals.market import saved
 from jouled.signals.market.epex_page import ASKED_TO_STOP, INSTEAD
 from jouled.signals.market.epex_page import read as read_page

@@ -11,8 +11,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
+from jouled.http import AnswerError, MissingError, RejectedError
 from jouled.signals.answers import excerpt
-from jouled.signals.http import AnswerError, MissingError, RejectedError
 from jouled.signals.market.rows import LABEL, Row, number
 from jouled.signals.market.slots import per_mwh, unit_of
 

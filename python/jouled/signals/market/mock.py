@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Self
 
 from jouled.books.prices import Series
-from jouled.signals.http import Http
+from jouled.http import Http
 from jouled.signals.market.provider import Parameter, Request
 from jouled.signals.market.rows import QUARTER, quarters
 from jouled.signals.market.slots import Origin, Point, series_of

@@ -14,8 +14,8 @@ from typing import Self
 from msgspec import Struct, field
 
 from jouled.books.prices import Quality, Series
+from jouled.http import AnswerError, Http
 from jouled.signals.answers import decoded, excerpt, instant_of_text
-from jouled.signals.http import AnswerError, Http
 from jouled.signals.market.provider import CET, Parameter, Request
 from jouled.signals.market.slots import Origin, Point, series_of
 

@@ -16,8 +16,8 @@ from msgspec import Struct
 
 from jouled.books.prices import Series, day_bounds
 from jouled.errors import ConfigError
+from jouled.http import AnswerError, Http
 from jouled.signals.answers import decoded, excerpt, instant_of_text
-from jouled.signals.http import AnswerError, Http
 from jouled.signals.market.provider import CET, Parameter, Request
 from jouled.signals.market.slots import Origin, Point, bounded, per_mwh, series_of, unit_of
 

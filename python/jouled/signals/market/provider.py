@@ -10,7 +10,7 @@ from datetime import date, datetime, time
 from typing import NamedTuple, Protocol, Self
 
 from jouled.books.prices import Series
-from jouled.signals.http import Http
+from jouled.http import Http
 
 GROUP = "jouled.market_providers"
 
@@ -76,7 +76,7 @@ class Provider(Protocol):
 
         Raises MissingError where nothing of the day is published yet (what is published of it in part is
         a series with gaps), RejectedError, BusyError and the other
-        SignalErrors of jouled.signals.http; AnswerError for a body that is not what it should be, of
+        SignalErrors of jouled.http; AnswerError for a body that is not what it should be, of
         which nothing is used. Nothing else is raised whatever the body is.
         """
         ...

@@ -13,7 +13,7 @@ from jouled.books.prices import day_bounds
 from jouled.config.market import Market
 from jouled.config.secrets import resolved
 from jouled.errors import ConfigError, JouledError, one_line
-from jouled.signals.http import Http
+from jouled.http import Http
 from jouled.signals.market.provider import GROUP, Parameter, Provider, Request
 
 OWN = "jouled"

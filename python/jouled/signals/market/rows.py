@@ -10,8 +10,8 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from jouled.books.prices import day_bounds
+from jouled.http import AnswerError
 from jouled.signals.answers import excerpt
-from jouled.signals.http import AnswerError
 from jouled.signals.market.slots import Point
 
 LABEL = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)\s*[-\u2013]\s*([01]?\d|2[0-4]):([0-5]\d)", re.ASCII)

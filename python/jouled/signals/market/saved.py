@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from jouled.signals.http import AnswerError, MissingError, UnreachableError
+from jouled.http import AnswerError, MissingError, UnreachableError
 
 
 def read(path: Path, bytes_max: int, *, missing: str, too_large: str) -> bytes:

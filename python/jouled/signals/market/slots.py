@@ -12,8 +12,8 @@ from itertools import islice, pairwise
 from typing import NamedTuple
 
 from jouled.books.prices import PRICE_MAX, Quality, Series, Slot, day_bounds, gaps
+from jouled.http import AnswerError, MissingError
 from jouled.signals.answers import excerpt
-from jouled.signals.http import AnswerError, MissingError
 
 # No market has longer slots than an hour: a longer distance is a gap.
 RESOLUTION_MAX = timedelta(hours=1)

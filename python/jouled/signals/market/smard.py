@@ -13,8 +13,8 @@ from typing import Self
 from msgspec import Struct
 
 from jouled.books.prices import Series, day_bounds
+from jouled.http import Http, MissingError
 from jouled.signals.answers import decoded, instant_of_unix_ms
-from jouled.signals.http import Http, MissingError
 from jouled.signals.market.provider import CET, Parameter, Request
 from jouled.signals.market.slots import Origin, Point, series_of
 

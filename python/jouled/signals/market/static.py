@@ -11,7 +11,7 @@ import trio
 
 from jouled.books.prices import Series
 from jouled.errors import ConfigError
-from jouled.signals.http import Http
+from jouled.http import Http
 from jouled.signals.market.csv_file import read, rows_of
 from jouled.signals.market.mock import printed
 from jouled.signals.market.provider import Parameter, Request

@@ -17,7 +17,7 @@ import httpx2
 import trio
 
 from jouled.books.prices import PRICE_MAX, Series, day_bounds
-from jouled.signals.http import BusyError, Http, MissingError, SignalError, TroubleError
+from jouled.http import BusyError, Http, MissingError, SignalError, TroubleError
 from jouled.signals.market.provider import Provider, Request
 from jouled.signals.market.registry import checked, misshapen
 
