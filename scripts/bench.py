@@ -290,7 +290,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=30, help="of each reader, in turns [30]")
     parser.add_argument("--seconds", type=float, default=40, help="for each look at the daemon [40]")
-    parser.add_argument("--only", choices=("scan", "page", "daemon", "measure"), help="one part of the table")
+    parser.add_argument("--only", choices=("scan", "page", "daemon", "measure", "allot"), help="one part of the table")
     options = parser.parse_args()
     print(f"jouled on {os.cpu_count()} CPUs, Linux {platform.release()}, Python {platform.python_version()}")
     print("All times are CPU time of the one thread or process, the mean of the middle half of the rounds.")
@@ -305,6 +305,9 @@ def main() -> int:
     if options.only in (None, "measure"):
         print("\nThe library: what measuring a block costs, and import", flush=True)
         subprocess.run([sys.executable, Path(__file__).with_name("bench_measure.py")], check=True)
+    if options.only in (None, "allot"):
+        print("\nThe planner: power for a fleet of miners, against a plain greedy in Python", flush=True)
+        subprocess.run([sys.executable, Path(__file__).with_name("bench_allot.py")], check=True)
     return 0
 
 

@@ -4,7 +4,7 @@ The measuring core of jouled: scans a host and keeps its ledger.
 
 from typing import Final, SupportsFloat, SupportsIndex, final
 
-__all__ = ["VERSION", "LimitConstraint", "LimitZone", "Meter", "Reading", "ScanStats", "Scanner", "Snapshot", "Workload", "Zone", "ZoneCount", "read_limits", "thread_cpu_ns", "tree_cpu_ns", "write_limit"]
+__all__ = ["VERSION", "LimitConstraint", "LimitZone", "Meter", "Reading", "ScanStats", "Scanner", "Snapshot", "Workload", "Zone", "ZoneCount", "allot", "read_limits", "thread_cpu_ns", "tree_cpu_ns", "write_limit"]
 
 VERSION: Final[str]
 """
@@ -516,6 +516,18 @@ class ZoneCount:
         """
         The class: "package", "dram", "core", "uncore", "psys", or the sensor's label.
         """
+
+def allot(loads: "list[object]", order: "list[int]", budget_w: "float", circuits: "list[tuple[int, float | None]]", places: "dict[str, int]", *, is_exact: "bool" = False) -> "tuple[list[object], list[float], list[tuple[int, float, float]], bool]":
+    """
+    The best points and powers for `loads` (a list of jouled.balance.fleet.words.Load) within `budget_w` and
+    `circuits`, each as (the place of its parent or -1, its limit in watts or None). A load's circuit is found in
+    `places`. `order` has the places of the loads: where two are alike, the one that is earlier in it is served first.
+
+    Returns by load its Point, or None for one with a span, and its power in watts; the circuits which not even the
+    least of their loads keeps, as (place or -1 for the site, least, limit); and whether it is the exact optimum.
+
+    Raises ValueError where a number of a load cannot be: say which load and why.
+    """
 
 def read_limits(*, sysfs: "str" = "/sys") -> list[LimitZone]:
     """

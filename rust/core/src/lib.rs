@@ -8,6 +8,7 @@
 //! No files, no clock, no Python, no unsafe code.
 
 mod account;
+pub mod allot;
 pub mod book;
 pub mod cgroup;
 pub mod coarse;

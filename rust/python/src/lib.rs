@@ -3,6 +3,7 @@
 // Doc comments here become Python docstrings: they are written for Python's readers.
 #![allow(clippy::doc_markdown)]
 
+mod allot;
 mod errors;
 mod limits;
 mod meter;
@@ -19,6 +20,8 @@ mod _core {
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+    #[pymodule_export]
+    use super::allot::allot;
     #[pymodule_export]
     use super::limits::{LimitConstraint, LimitZone, read_limits, write_limit};
     #[pymodule_export]
