@@ -102,6 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(told.body)
 
     do_POST = do_GET  # noqa: N815  (the standard library's name)
+    do_PUT = do_GET  # noqa: N815  (as above)
 
     def log_message(self, *_: Any) -> None:
         pass

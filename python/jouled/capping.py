@@ -190,7 +190,7 @@ class Cap:
 
         now_s = time.monotonic()
         ttl_s = min(LEASE_S, self._end_s - now_s)
-        client.put(_path(self._owner), CapDraft(self._watts, max(ttl_s, 0.001), self._reason), Lease)
+        client.put(_path(self._owner), CapDraft(self._watts, max(ttl_s, 0.001), self._reason, "lift"), Lease)
         self._lease_end_s = now_s + ttl_s
         self._look(client)
 

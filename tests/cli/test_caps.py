@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from fake_daemon import fake_daemon
-from jouled.cli import caps_list, caps_watch
+from jouled.cli import caps_list, caps_watch, live_page
 from jouled.cli.joulectl import Options, command
 from jouled.cli.look import Look
 from jouled.client import Client, DaemonError, DeniedError, UnixConnection
@@ -223,21 +223,27 @@ async def test_a_change_is_one_line_and_no_change_is_none() -> None:
     ]
 
 
+def live_caps(state: Caps, note: str, style: Look) -> list[str]:
+    now = datetime.now(UTC)
+    body = caps_list.lines(state, now, style)
+    return live_page.page(body, note, now, style, verb=caps_watch.LIVE_VERB, all_by=caps_watch.ALL_BY)
+
+
 async def test_what_does_not_fit_on_the_screen_is_said_to_be_there() -> None:
     keeper = FakeKeeper()
     for number in range(30):
         await keeper.hold(f"python:{number}:1", CapDraft(150))
     style = Look(width=80, height=24)
-    shown = caps_watch.page(keeper.state(), "", datetime.now(UTC), style)
+    shown = live_caps(keeper.state(), "", style)
     assert len(shown) == 24
     assert re.fullmatch(r"\.\.\. \d+ more lines; joulectl caps list shows all", shown[-1])
-    assert len(caps_watch.page(FakeKeeper().state(), "no answer", datetime.now(UTC), style)) < 24
+    assert len(live_caps(FakeKeeper().state(), "no answer", style)) < 24
 
 
 async def test_every_line_of_a_small_host_fits_into_80_columns() -> None:
     keeper = FakeKeeper()
     await keeper.hold("operator", CapDraft(150, reason="the feeder is warm"))
-    for line in caps_watch.page(keeper.state(), "", datetime.now(UTC), Look(width=80, height=24)):
+    for line in live_caps(keeper.state(), "", Look(width=80, height=24)):
         assert len(line) <= 80, line
 
 

@@ -89,6 +89,7 @@ async def test_a_cap_is_taken_shown_and_given_up_without_a_store(desk: Desk) -> 
             "until": "2026-03-01T12:10:00Z",
             "since": "2026-03-01T12:00:00Z",
             "reason": "heat",
+            "on_lapse": None,
         },
     )
     seen = (await desk.ask("GET")).json
@@ -147,7 +148,7 @@ async def test_a_malformed_cap_is_refused_with_its_place(desk: Desk, body: Any, 
     assert desk.keeper.leases == {}
 
 
-@pytest.mark.parametrize("owner", ["market", "safe"])
+@pytest.mark.parametrize("owner", ["market", "balance"])
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 async def test_nobody_speaks_for_jouled_itself(desk: Desk, owner: str, method: str) -> None:
     refused = await desk.ask(method, f"{CAPS}/{owner}", {"watts": 150} if method == "PUT" else None)

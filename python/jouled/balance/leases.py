@@ -16,6 +16,14 @@ from jouled.wire.caps import Lease
 
 # Owners are people, programs and jouled's own rooms; who asks for more has a defect.
 LEASES_MAX = 64
+# Jouled's own owner: what the node fell back to when a cap was not asked for again.
+LAPSED = "lapsed"
+# What on_exit = safe has left behind.
+SAFE = "safe"
+# Rooms of the daemon itself: they begin anew with it, and a lease of the life before is not missed.
+ROOMS = ("market", "balance")
+# Until somebody asks, or lifts it: longer than any host runs.
+LAPSED_S = 10 * 365 * 86_400.0
 
 
 class Held(NamedTuple):
@@ -26,6 +34,13 @@ class Held(NamedTuple):
     since_s: float
     until_s: float
     reason: str | None = None
+    # That it ends is meant: nothing is fallen back to.
+    lifts: bool = False
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether something is wrong where its time has passed."""
+        return not self.lifts and self.owner not in {SAFE, LAPSED}
 
 
 class Bounds(NamedTuple):
@@ -57,7 +72,9 @@ class Leases(NamedTuple):
 
     held: tuple[Held, ...] = ()
 
-    def with_one(self, owner: str, watts: float, ttl_s: float, reason: str | None, now_s: float) -> Leases:
+    def with_one(
+        self, owner: str, watts: float, ttl_s: float, reason: str | None, now_s: float, *, lifts: bool = False
+    ) -> Leases:
         """The owner's lease taken, renewed or changed. Raises InvalidError where there are too many."""
         before = self.of(owner)
         if before is None and len(self.held) >= LEASES_MAX:
@@ -65,7 +82,9 @@ class Leases(NamedTuple):
                 f"{len(self.held)} owners hold caps, and more than {LEASES_MAX} cannot; release one, or ask as one of them"
             )
         since_s = now_s if before is None else before.since_s
-        return Leases((*self.without(owner).held, Held(owner, watts, since_s, now_s + ttl_s, reason)))
+        # Who asks anew, and goes on asking, takes the node back from what it fell back to.
+        kept = self if before is not None or lifts else self.without(LAPSED)
+        return Leases((*kept.without(owner).held, Held(owner, watts, since_s, now_s + ttl_s, reason, lifts)))
 
     def without(self, owner: str) -> Leases:
         return Leases(tuple(lease for lease in self.held if lease.owner != owner))
@@ -73,6 +92,27 @@ class Leases(NamedTuple):
     def at(self, now_s: float) -> Leases:
         """Those whose time has not passed."""
         return Leases(tuple(lease for lease in self.held if now_s < lease.until_s))
+
+    def lapsed(self, now_s: float, safe_w: float | None, epoch: datetime) -> Leases:
+        """As `at`. Where the time of one has passed that was not to end, the node falls back to `safe_w`, if it
+        has one, until somebody asks anew.
+        """
+        left = self.at(now_s)
+        if safe_w is None:
+            return left.without(LAPSED)
+        gone = [lease for lease in self.held if lease not in left.held and lease.is_missed]
+        if gone:
+            left = left.fallen_back(gone[0].owner, gone[0].until_s, safe_w, epoch)
+        # The settings of now say how far.
+        return Leases(tuple(one._replace(watts=safe_w) if one.owner == LAPSED else one for one in left.held))
+
+    def fallen_back(self, owner: str, at_s: float, safe_w: float, epoch: datetime) -> Leases:
+        """Since the lease of `owner` lapsed. Where it has fallen back before it stays so."""
+        if self.of(LAPSED) is not None:
+            return self
+        at = epoch + timedelta(seconds=at_s)
+        reason = f"safe: the lease of {owner} lapsed at {at:%Y-%m-%d %H:%M:%SZ}"
+        return Leases((*self.held, Held(LAPSED, safe_w, at_s, at_s + LAPSED_S, reason)))
 
     def within(self, least_w: float, most_w: float | None) -> Leases:
         """With what the settings allow by now in place of what they do not: to end such a lease would uncap the node."""
@@ -104,6 +144,7 @@ class Leases(NamedTuple):
                 until=epoch + timedelta(seconds=lease.until_s),
                 since=epoch + timedelta(seconds=lease.since_s),
                 reason=lease.reason,
+                on_lapse="lift" if lease.lifts else None,
             )
             for lease in self.held
         )
@@ -122,7 +163,9 @@ def adopted(
     problems: list[str] = []
     gone_s = max(0.0, (wall - kept_at).total_seconds())
     for lease in kept:
-        left_s = min((lease.until - kept_at).total_seconds() - gone_s, bounds.lease_max_s)
+        left_s = (lease.until - kept_at).total_seconds() - gone_s
+        if lease.owner != LAPSED:
+            left_s = min(left_s, bounds.lease_max_s)
         if not left_s > 0:
             continue
         watts = _nearest(lease.watts, bounds.min_w, bounds.max_w)
@@ -131,8 +174,18 @@ def adopted(
                 f"the cap of {lease.owner}, held from before, is {watts:g} W now: {lease.watts:g} W is not allowed any more"
             )
         age_s = max(0.0, (kept_at - lease.since).total_seconds()) + gone_s
-        held.append(Held(lease.owner, watts, now_s - age_s, now_s + left_s, lease.reason))
+        held.append(Held(lease.owner, watts, now_s - age_s, now_s + left_s, lease.reason, lease.on_lapse == "lift"))
     return Leases(tuple(held[:LEASES_MAX])), tuple(problems)
+
+
+def missed(kept: Iterable[Lease], leases: Leases, safe_w: float, now_s: float, wall: datetime) -> Leases:
+    """`leases`, adopted from those that were `kept`: where one of these has lapsed meanwhile the node falls back."""
+    for lease in kept:
+        is_room = lease.owner in {*ROOMS, SAFE, LAPSED}
+        if leases.of(lease.owner) is None and lease.on_lapse is None and not is_room:
+            at_s = now_s - max(0.0, (wall - lease.until).total_seconds())
+            leases = leases.fallen_back(lease.owner, at_s, safe_w, wall - timedelta(seconds=now_s))
+    return leases
 
 
 def _nearest(watts: float, least_w: float, most_w: float | None) -> float:

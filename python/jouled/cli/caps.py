@@ -114,7 +114,7 @@ def set_cap(
     else:
         from jouled.wire.caps import CapDraft
 
-        draft = CapDraft(watts, for_s or HOUR_S, reason)
+        draft = CapDraft(watts, for_s or HOUR_S, reason, "lift")
         lines = planned(_plan(options, client, name, draft)) if is_dry_run else _held(client, name, draft)
     for line in lines:
         click.echo(line)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # help must not wait for what asking needs
     from jouled.client import Client, DaemonError
     from jouled.wire.caps import Caps
 
+LAPSED = "lapsed"
 EPILOG = """\b
 Examples:
   joulectl caps list                       of the daemon; where none runs, the limits as they are
@@ -173,7 +174,8 @@ def _leases(state: Caps, now: datetime, style: Look) -> list[str]:
         (
             lease.owner,
             look.watts_text(lease.watts),
-            look.seconds_text(max(0.0, (lease.until - now).total_seconds())),
+            # What was fallen back to has no end of its own.
+            look.seconds_text(None if lease.owner == LAPSED else max(0.0, (lease.until - now).total_seconds())),
             lease.since.strftime("%Y-%m-%d %H:%M:%SZ"),
             lease.reason or "",
         )

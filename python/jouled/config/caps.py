@@ -11,6 +11,7 @@ from jouled.config.refused import RefusedError
 from jouled.config.units import Seconds, Watts, shown
 
 ON_EXIT_WORDS = Literal["restore", "hold", "safe"]
+ON_LAPSE_WORDS = Literal["lift", "safe"]
 DIVISION_WORDS = Literal["equal", "load"]
 
 
@@ -23,9 +24,22 @@ class Caps(Struct, frozen=True, forbid_unknown_fields=True):
         ON_EXIT_WORDS,
         about("What the daemon leaves behind: the original limits, its caps as they are, or safe.", is_live=True),
     ] = "restore"
+    on_lapse: Annotated[
+        ON_LAPSE_WORDS,
+        about(
+            "What holds where a cap ends because nobody has asked for it again: nothing of it, or safe, until somebody"
+            " asks or safe is lifted.",
+            is_live=True,
+        ),
+    ] = "lift"
     safe_w: Annotated[
         Watts | None,
-        about("The cap of the node that on_exit = safe leaves behind.", absent="none", example=150.0, is_live=True),
+        about(
+            "The cap of the node that on_exit = safe leaves behind, and on_lapse = safe.",
+            absent="none",
+            example=150.0,
+            is_live=True,
+        ),
     ] = field(default=None, name="safe")
     min_w: Annotated[Watts, about("A cap of the node is never below this.", least=1, most=1_000_000, is_live=True)] = (
         field(default=10.0, name="min")
@@ -68,9 +82,16 @@ class Caps(Struct, frozen=True, forbid_unknown_fields=True):
         field(default=10, name="slice_min")
     )
 
+    @property
+    def lapse_w(self) -> float | None:
+        """What the node falls back to where a cap was not asked for again; None is that the cap is lifted."""
+        return self.safe_w if self.on_lapse == "safe" else None
+
     def __post_init__(self) -> None:
         if self.on_exit == "safe" and self.safe_w is None:
             raise RefusedError(("on_exit",), "safe needs caps.safe, the cap to leave behind")
+        if self.on_lapse == "safe" and self.safe_w is None:
+            raise RefusedError(("on_lapse",), "safe needs caps.safe, the cap to fall back to")
         if self.max_w is not None and self.max_w < self.min_w:
             raise RefusedError(("max",), f"{self.max_w:g} W is below caps.min {self.min_w:g} W", others=(("min",),))
         if self.safe_w is not None and self.safe_w < self.min_w:

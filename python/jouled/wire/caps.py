@@ -24,6 +24,10 @@ class CapDraft(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     watts: Watts
     ttl_seconds: Ttl = 3600.0
     reason: Why | None = None
+    on_lapse: Annotated[
+        Literal["lift"] | None,
+        Meta(description="lift: that it ends is meant, and the node's own caps.on_lapse does not hold for it."),
+    ] = None
 
 
 class Lease(Struct, frozen=True):
@@ -34,6 +38,7 @@ class Lease(Struct, frozen=True):
     until: datetime
     since: datetime
     reason: str | None = None
+    on_lapse: Literal["lift"] | None = None
 
 
 class LimitState(Struct, frozen=True):

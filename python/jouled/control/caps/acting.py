@@ -299,12 +299,25 @@ class LimitHands:
         on_exit = "restore" if self._gives_back_only else self.settings.on_exit
         if on_exit == "restore" or (on_exit == "hold" and not (self._journal.entries or kept.held)):
             self._give_all_back(found)
+            if self.settings.lapse_w is not None and not self._gives_back_only:
+                self._keep_missed(kept, found)
         elif on_exit == "hold":
             self._leave_as_it_is("hold", kept, found)
         else:
             self._leave_safe(kept, found)
         self._journal.close()
         return found.all_problems()
+
+    def _keep_missed(self, kept: KeptLeases, found: Findings) -> None:
+        """Nobody gave these caps up: where they are not asked for again the next life falls back."""
+        assert self._journal is not None  # noqa: S101  (as above)
+        leases = tuple(lease for lease in kept.shown if lease.on_lapse is None)
+        if not leases:
+            return
+        try:
+            self._journal.keep_leases(leases, kept.at)
+        except JournalError as error:
+            found.problems.append(f"{error}; the next start does not know which caps were asked for")
 
     def _leave_as_it_is(self, what: str, kept: KeptLeases, found: Findings) -> None:
         assert self._journal is not None  # noqa: S101  (as above)

@@ -10,12 +10,12 @@ from typing import Protocol, TypeVar
 
 import trio
 
-from jouled.balance.leases import Bounds, Held, Leases
+from jouled.balance.leases import LAPSED, SAFE, Bounds, Held, Leases
 from jouled.config.caps import Caps as Settings
 from jouled.control.caps.asleep import slept_s
 from jouled.control.caps.counters import CapCounters
 from jouled.control.caps.shown import caps_of, least_w, most_w
-from jouled.control.caps.turns import Hands, Happening, KeptLeases, Outcome, Power, Wanted
+from jouled.control.caps.turns import Hands, Happening, KeptLeases, Outcome, Power, Severity, Wanted
 from jouled.errors import ConflictError, JouledError, UnsupportedError
 from jouled.feed import Feed
 from jouled.log import Once, log
@@ -25,7 +25,6 @@ T = TypeVar("T")
 
 # What the thread is called while it touches files.
 CAPS_THREAD = "jouled caps"
-SAFE = "safe"
 # A file of the kernel answers in microseconds; one that takes so long hangs.
 ANSWER_S = 10.0
 # The daemon's end waits so long: systemd would kill it, and `joulectl caps restore` comes after it.
@@ -152,7 +151,7 @@ class CapKeeper:
 
     def state(self) -> Caps:
         """What is asked for and what holds, as last read; never touches a file, and any thread may ask."""
-        leases = self._leases.at(self._clock())
+        leases = self._in_time()
         return caps_of(self.settings, leases.shown(self._epoch_now()), self._outcome, self._trouble)
 
     # ---- what others ask for ----
@@ -179,8 +178,8 @@ class CapKeeper:
         self._refuse_unless_open()
         async with self._turn:
             if self._completed_s is None:
-                await self._do(self._leases.at(self._clock()))
-            before, leases = self._leases.at(self._clock()), self._with(owner, draft)
+                await self._do(self._in_time())
+            before, leases = self._in_time(), self._with(owner, draft)
             outcome = await self._do(leases)
             # Where the lowest stays as it is nothing new was asked of the limits.
             if leases.watts != before.watts and (refusal := self._refusal(outcome)) is not None:
@@ -225,7 +224,7 @@ class CapKeeper:
         if self._is_over:
             return
         self._is_over = True
-        kept = self._kept(self._leases.at(self._clock()))
+        kept = self._kept(self._in_time())
         with trio.CancelScope(shield=True, deadline=trio.current_time() + GIVE_BACK_S) as scope:
             problems = await self._in_thread(lambda: self._hands.leave(kept))
             for problem in problems:
@@ -254,14 +253,20 @@ class CapKeeper:
         )
         bounds.check(draft.watts, draft.ttl_seconds)
         now_s = self._clock()
-        leases = self._leases.at(now_s)
+        leases = self._in_time()
         if owner != SAFE:
             leases = leases.without(SAFE)
-        return leases.with_one(owner, draft.watts, draft.ttl_seconds, draft.reason, now_s)
+        return leases.with_one(
+            owner, draft.watts, draft.ttl_seconds, draft.reason, now_s, lifts=draft.on_lapse == "lift"
+        )
+
+    def _in_time(self) -> Leases:
+        """Those whose time has not passed, and what is fallen back to where one ended that was not asked for again."""
+        return self._leases.lapsed(self._clock(), self.settings.lapse_w, self._epoch_now())
 
     def _current(self) -> Leases:
         """Those whose time has not passed, as the settings of now allow them: a reload may have changed these."""
-        return self._leases.at(self._clock()).within(self.settings.min_w, self.settings.max_w)
+        return self._in_time().within(self.settings.min_w, self.settings.max_w)
 
     def _refusal(self, outcome: Outcome) -> JouledError | None:
         """Why a cap that was just written has no effect at all."""
@@ -280,7 +285,7 @@ class CapKeeper:
         """Whatever becomes of the files, the lease is given up."""
         self._refuse_unless_open()
         async with self._turn:
-            before = self._leases.at(self._clock())
+            before = self._in_time()
             self._leases = change(before)
             released = len(before.held) - len(self._leases.held)
             if released:
@@ -393,4 +398,5 @@ def _said_of(lowest: Held | None, outcome: Outcome, *, is_dry_run: bool) -> Happ
     note = f"at most {lowest.watts:g} W, asked for by {lowest.owner}"
     if lowest.reason is not None:
         note += f": {lowest.reason}"
-    return Happening("cap_set", "info", lowest.owner, note + (" (dry run)" if is_dry_run else ""), lowest.watts)
+    severity: Severity = "warning" if lowest.owner == LAPSED else "info"
+    return Happening("cap_set", severity, lowest.owner, note + (" (dry run)" if is_dry_run else ""), lowest.watts)

@@ -24,6 +24,7 @@ class Control:
     ) -> None:
         measured = Measured(feed, lambda: sampler.is_fresh, config.caps.slices)
         self.observe = measured.observe
+        self.power = measured
         self._events = None
         if store is not None:
             from jouled.bookkeeping.recorder import node_name

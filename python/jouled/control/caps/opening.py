@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from jouled.balance.leases import Bounds, Held, Leases, adopted
+from jouled.balance.leases import SAFE, Bounds, Held, Leases, adopted, missed
 from jouled.balance.limit_plan import bounds
 from jouled.balance.writes import Write
 from jouled.config import Config
@@ -96,21 +96,35 @@ def _open_journal(config: Config) -> Journal:
 
 def _dealt_with(config: Config, journal: Journal, now_s: float, wall: datetime) -> Leases:
     """What the policy of now says of what an earlier life has left: given back, or gone on with."""
-    if config.caps.on_exit == "restore":
+    caps = config.caps
+    leases = _adopted(config, journal, now_s, wall)
+    # A cap that has lapsed is fallen back from, however the daemon has ended: nobody has given it up.
+    if caps.on_exit == "restore" and (caps.lapse_w is None or not leases.held):
         _say(journal.restore())
         _forget_leases(journal)
         return Leases()
     log.info(
         f"caps: {len(journal.entries)} limits of an earlier jouled are as it left them, by on_exit = {config.caps.on_exit}"
     )
+    if caps.on_exit == "safe" and caps.safe_w is not None and journal.entries:
+        bridge = Held(SAFE, caps.safe_w, now_s, now_s + SAFE_BRIDGE_S, SAFE_REASON)
+        leases = Leases((*leases.without(SAFE).held, bridge))
+    _mark_as_ours(journal)
+    return leases
+
+
+def _adopted(config: Config, journal: Journal, now_s: float, wall: datetime) -> Leases:
+    """Those of an earlier life that have time left, and what the node has fallen back to."""
+    caps = config.caps
+    if caps.on_exit == "restore" and caps.lapse_w is None:
+        return Leases()
     leases, problems = adopted(journal.leases, journal.leases_at or wall, now_s, wall, _bounds(config, journal))
     for problem in problems:
         log.warning(f"caps: {problem}")
-    if config.caps.on_exit == "safe" and config.caps.safe_w is not None and journal.entries:
-        bridge = Held("safe", config.caps.safe_w, now_s, now_s + SAFE_BRIDGE_S, SAFE_REASON)
-        leases = Leases((*leases.without("safe").held, bridge))
-    _mark_as_ours(journal)
-    return leases
+    if caps.on_exit == "restore":
+        # What was to end has ended with the daemon.
+        leases = Leases(tuple(lease for lease in leases.held if not lease.lifts))
+    return leases if caps.lapse_w is None else missed(journal.leases, leases, caps.lapse_w, now_s, wall)
 
 
 def _bounds(config: Config, journal: Journal) -> Bounds:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:  # a daemon that caps nothing imports nothing of it
     from jouled.control.caps.keeper import CapKeeper
 
 # Jouled's own rooms: what they hold follows from the settings, and a stranger must not speak for them.
-OWN = ("market", "safe")
+OWN = ("market", "balance", "safe", "lapsed")
+# Of these what is left when nobody asks any more: whoever may cap may lift it.
+LEFT = ("safe", "lapsed")
 # A sysfs that hangs must not keep a client for ever.
 LOOK_S = 5.0
 SWITCHED_OFF = "power capping is switched off; set caps.enabled = true in jouled.toml and restart the daemon"
@@ -146,7 +148,7 @@ class Caps(Controller):
     @delete("/{owner:str}", status_code=200)
     async def release_cap(self, owner: OwnerInPath, caps: TheCaps) -> Released:
         """Give a cap up: the next lowest counts from then on, or the original limits."""
-        if owner in OWN:
+        if owner in OWN and owner not in LEFT:
             raise InvalidError(f"the owner {owner} is jouled's own; it is lifted with all others, or by the settings")
         if not await caps.release(owner):
             raise NotFoundError(f"{owner} has no cap here; GET /api/v1/caps says who has")

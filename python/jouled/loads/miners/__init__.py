@@ -1,0 +1,1 @@
+"""Mining machines as loads, by the interface of their firmware."""
