@@ -29,11 +29,14 @@ from jouled.config.books import Retention
 from jouled.errors import StoreError, one_line
 from jouled.log import log
 from jouled.store.schema.access import audit
+from jouled.store.schema.balance import balance_decisions, balance_minutes, balance_settings
 from jouled.store.schema.events import messages
+from jouled.store.schema.fleet import miner_statuses
 from jouled.store.schema.load import load_metrics
 from jouled.store.schema.market import market_fetches, market_slots
 from jouled.store.schema.measured import workload_energy, workloads, zone_energy, zones
 from jouled.store.schema.meters import meter_energy, meters, power_readings
+from jouled.store.schema.plant import plant_readings
 from jouled.store.schema.readings import energy_readings, site_energy
 from jouled.store.schema.sites import sites
 from jouled.store.schema.steering import cap_decisions
@@ -285,6 +288,7 @@ def _beyond_the_latest() -> tuple[Any, ...]:
 
 def _lists(retention: Retention, now: datetime) -> Sequence[tuple[Column[Any], tuple[Any, ...]]]:
     """The keys of rows without an owner, and which of them go."""
+    raw_end = now - timedelta(seconds=retention.raw_s)
     minute_end = now - timedelta(seconds=retention.minute_s)
     long_end = now - timedelta(seconds=retention.quarter_hour_s)
     # Only those who are in no record any more, also not in one of days.
@@ -294,7 +298,17 @@ def _lists(retention: Retention, now: datetime) -> Sequence[tuple[Column[Any], t
         (messages.c.seq, _beyond_the_latest()),
         (audit.c.seq, (audit.c.at < long_end,)),
         (cap_decisions.c.seq, (cap_decisions.c.at < long_end,)),
+        (balance_decisions.c.seq, (balance_decisions.c.at < long_end,)),
+        (balance_minutes.c.at, (balance_minutes.c.at < minute_end,)),
+        (balance_settings.c.seq, (balance_settings.c.at < long_end, _has_newer())),
         (load_metrics.c.seq, (load_metrics.c.at < long_end,)),
+        (miner_statuses.c.seq, (miner_statuses.c.at < now - timedelta(seconds=retention.raw_s),)),
+        # Of the plant one of each minute stays for longer.
+        (
+            plant_readings.c.seq,
+            (plant_readings.c.recorded_at < raw_end, plant_readings.c.is_first_of_minute.is_(False)),
+        ),
+        (plant_readings.c.seq, (plant_readings.c.recorded_at < minute_end,)),
         # First the slots, then what they are of.
         (market_slots.c.fetch_id, (market_slots.c.end_at < long_end, _of_old_fetch(long_end))),
         (market_fetches.c.id, (market_fetches.c.end_at < long_end, ~_has_slots())),
@@ -304,6 +318,13 @@ def _lists(retention: Retention, now: datetime) -> Sequence[tuple[Column[Any], t
 
 def _of_old_fetch(end: datetime) -> Any:
     return exists().where(market_fetches.c.id == market_slots.c.fetch_id, market_fetches.c.end_at < end)
+
+
+def _has_newer() -> Any:
+    """What holds of a setting stays, however old it is."""
+    newer = balance_settings.alias("newer")
+    same = (newer.c.site == balance_settings.c.site, newer.c.key == balance_settings.c.key)
+    return exists().where(*same, newer.c.at > balance_settings.c.at)
 
 
 def _has_slots() -> Any:

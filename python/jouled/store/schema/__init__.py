@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from jouled.store.schema import access, carbon, events, load, market, measured, meters, readings, sites, steering
+from jouled.store.schema import (
+    access,
+    balance,
+    carbon,
+    events,
+    fleet,
+    load,
+    market,
+    measured,
+    meters,
+    plant,
+    readings,
+    sites,
+    steering,
+)
 from jouled.store.schema.tables import MARK, metadata
 
 __all__ = [
     "MARK",
     "access",
+    "balance",
     "carbon",
     "events",
+    "fleet",
     "load",
     "market",
     "measured",
     "metadata",
     "meters",
+    "plant",
     "readings",
     "sites",
     "steering",

@@ -44,6 +44,72 @@ def upgrade() -> None:  # noqa: PLR0915  (all of it is one step)
     )
     op.create_index(op.f("ix_jouled__audit_at"), "jouled__audit", ["at"], unique=False)
     op.create_table(
+        "jouled__balance_decisions",
+        sa.Column("seq", SERIAL, nullable=False),
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("site", sa.String(length=256), nullable=False),
+        sa.Column("load", sa.String(length=128), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("mode", sa.String(length=16), nullable=False),
+        sa.Column("old_point", sa.String(length=128), nullable=True),
+        sa.Column("new_point", sa.String(length=128), nullable=True),
+        sa.Column("old_w", sa.Float(), nullable=True),
+        sa.Column("new_w", sa.Float(), nullable=False),
+        sa.Column("before_w", sa.Float(), nullable=True),
+        sa.Column("after_w", sa.Float(), nullable=True),
+        sa.Column("available_w", sa.Float(), nullable=True),
+        sa.Column("target_w", sa.Float(), nullable=True),
+        sa.Column("reason", sa.String(length=1024), nullable=False),
+        sa.Column("is_urgent", sa.Boolean(), nullable=False),
+        sa.Column("success", sa.Boolean(), nullable=True),
+        sa.Column("error", sa.String(length=1024), nullable=True),
+        sa.Column("inputs", DOCUMENT, nullable=False),
+        sa.Column("expected", DOCUMENT, nullable=False),
+        sa.Column("observed", DOCUMENT, nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("who", sa.String(length=256), nullable=True),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_jouled__balance_decisions")),
+        sa.UniqueConstraint("id", name=op.f("uq_jouled__balance_decisions_id")),
+    )
+    op.create_index(
+        op.f("ix_jouled__balance_decisions_load_seq"), "jouled__balance_decisions", ["load", "seq"], unique=False
+    )
+    op.create_index(
+        op.f("ix_jouled__balance_decisions_site_at"), "jouled__balance_decisions", ["site", "at"], unique=False
+    )
+    op.create_table(
+        "jouled__balance_minutes",
+        sa.Column("site", sa.String(length=256), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("band", sa.String(length=16), nullable=False),
+        sa.Column("stage", sa.String(length=16), nullable=True),
+        sa.Column("mode", sa.String(length=16), nullable=False),
+        sa.Column("supply_w", sa.Float(), nullable=True),
+        sa.Column("budget_w", sa.Float(), nullable=True),
+        sa.Column("target_w", sa.Float(), nullable=True),
+        sa.Column("load_w", sa.Float(), nullable=True),
+        sa.Column("measured_w", sa.Float(), nullable=True),
+        sa.Column("unmanaged_w", sa.Float(), nullable=False),
+        sa.Column("pending", sa.Integer(), nullable=False),
+        sa.Column("is_saturated", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("site", "at", name=op.f("pk_jouled__balance_minutes")),
+    )
+    op.create_table(
+        "jouled__balance_settings",
+        sa.Column("seq", SERIAL, nullable=False),
+        sa.Column("site", sa.String(length=256), nullable=False),
+        sa.Column("key", sa.String(length=16), nullable=False),
+        sa.Column("value", DOCUMENT, nullable=True),
+        sa.Column("who", sa.String(length=256), nullable=False),
+        sa.Column("why", sa.String(length=256), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_jouled__balance_settings")),
+        sa.UniqueConstraint("site", "key", "at", name=op.f("uq_jouled__balance_settings_site_key_at")),
+    )
+    op.create_table(
         "jouled__cap_decisions",
         sa.Column("seq", SERIAL, nullable=False),
         sa.Column("id", sa.String(length=36), nullable=False),
@@ -180,6 +246,32 @@ def upgrade() -> None:  # noqa: PLR0915  (all of it is one step)
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "jouled__miner_models",
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("alias", sa.String(length=128), nullable=False),
+        sa.Column("min_preset", sa.String(length=64), nullable=True),
+        sa.Column("max_preset", sa.String(length=64), nullable=True),
+        sa.Column("presets", DOCUMENT, nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_jouled__miner_models")),
+        sa.UniqueConstraint("alias", name=op.f("uq_jouled__miner_models_alias")),
+    )
+    op.create_table(
+        "jouled__miner_statuses",
+        sa.Column("seq", SERIAL, nullable=False),
+        sa.Column("miner", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("preset", sa.String(length=64), nullable=True),
+        sa.Column("power_w", sa.Float(), nullable=True),
+        sa.Column("work_ths", sa.Float(), nullable=True),
+        sa.Column("note", sa.String(length=512), nullable=True),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_jouled__miner_statuses")),
+    )
+    op.create_index(op.f("ix_jouled__miner_statuses_at"), "jouled__miner_statuses", ["at"], unique=False)
+    op.create_index(op.f("ix_jouled__miner_statuses_miner_at"), "jouled__miner_statuses", ["miner", "at"], unique=False)
+    op.create_table(
         "jouled__nodes",
         sa.Column("name", sa.String(length=256), nullable=False),
         sa.Column("run", sa.String(length=36), nullable=False),
@@ -190,6 +282,35 @@ def upgrade() -> None:  # noqa: PLR0915  (all of it is one step)
         sa.Column("timezone_before", sa.String(length=64), nullable=True),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_jouled__nodes")),
+    )
+    op.create_table(
+        "jouled__plant_readings",
+        sa.Column("seq", SERIAL, nullable=False),
+        sa.Column("plant", sa.String(length=128), nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.Column("sourced_at", sa.BigInteger(), nullable=False),
+        sa.Column("collected_at", sa.BigInteger(), nullable=True),
+        sa.Column("generation_w", sa.Float(), nullable=True),
+        sa.Column("consumption_w", sa.Float(), nullable=True),
+        sa.Column("exported_w", sa.Float(), nullable=True),
+        sa.Column("confidence", sa.Float(), nullable=True),
+        sa.Column("judgement", sa.String(length=16), nullable=False),
+        sa.Column("problem", sa.String(length=512), nullable=True),
+        sa.Column("stage", sa.String(length=16), nullable=False),
+        sa.Column("supply_w", sa.Float(), nullable=True),
+        sa.Column("sources", DOCUMENT, nullable=False),
+        sa.Column("is_first_of_minute", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_jouled__plant_readings")),
+        sa.UniqueConstraint("plant", "sourced_at", "judgement", name="uq_jouled__plant_readings_once"),
+    )
+    op.create_index(
+        op.f("ix_jouled__plant_readings_plant_recorded_at"),
+        "jouled__plant_readings",
+        ["plant", "recorded_at"],
+        unique=False,
+    )
+    op.create_index(
+        op.f("ix_jouled__plant_readings_recorded_at"), "jouled__plant_readings", ["recorded_at"], unique=False
     )
     op.create_table(
         "jouled__sites",
@@ -349,6 +470,27 @@ def upgrade() -> None:  # noqa: PLR0915  (all of it is one step)
         ),
         sa.PrimaryKeyConstraint("fetch_id", "start_at", name=op.f("pk_jouled__market_slots")),
     )
+    op.create_table(
+        "jouled__miners",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("family", sa.String(length=16), nullable=False),
+        sa.Column("address", sa.String(length=256), nullable=True),
+        sa.Column("model", sa.String(length=128), nullable=True),
+        sa.Column("is_enabled", sa.Boolean(), nullable=False),
+        sa.Column("is_locked", sa.Boolean(), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=True),
+        sa.Column("circuit", sa.String(length=128), nullable=True),
+        sa.Column("min_preset", sa.String(length=64), nullable=True),
+        sa.Column("max_preset", sa.String(length=64), nullable=True),
+        sa.Column("description", DOCUMENT, nullable=True),
+        sa.Column("worst_w", sa.Float(), nullable=True),
+        sa.Column("point", sa.String(length=64), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["model"], ["jouled__miner_models.name"], name=op.f("fk_jouled__miners_model")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_jouled__miners")),
+    )
+    op.create_index(op.f("ix_jouled__miners_model"), "jouled__miners", ["model"], unique=False)
     op.create_table(
         "jouled__recommendations",
         sa.Column("id", sa.String(length=64), nullable=False),

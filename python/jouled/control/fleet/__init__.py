@@ -1,0 +1,1 @@
+"""Which loads there are, what each says and may do."""

@@ -1,0 +1,1 @@
+"""The plant's feed at work: asked, judged, kept."""

@@ -1,0 +1,1 @@
+"""What the plant says that feeds a site."""
