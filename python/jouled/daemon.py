@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # SQLAlchemy comes with it
     from jouled.control.caps.keeping import Control
     from jouled.control.caps.opening import Opened
     from jouled.control.market.market import Market
+    from jouled.control.site.balancer import Balancer
     from jouled.store import Store
 
 # Clients who come before the first interval, as the one does whose connection started the daemon, wait
@@ -86,10 +87,14 @@ async def run(
             finally:
                 if rooms.plan is not None:
                     rooms.plan.close()
-                if rooms.control is not None:
-                    await rooms.control.end()
-                rooms.feed.close()
-                stop.set()
+                try:
+                    if rooms.balancer is not None:
+                        await rooms.balancer.end()
+                finally:  # whatever that ran into, this host's caps are given back
+                    if rooms.control is not None:
+                        await rooms.control.end()
+                    rooms.feed.close()
+                    stop.set()
         signals.cancel_scope.cancel()
 
 
@@ -115,6 +120,10 @@ class Rooms:
         self.control = None if caps is None else parts.open_control(config, caps, self.feed, self.sampler, store)
         keeper = None if self.control is None else self.control.keeper
         self.plan = parts.open_plan(config, keeper, market, store) if config.plan.strategies or market else None
+        self.plant = parts.open_plant(config, store) if config.plant.kind != "none" else None
+        self.balancer = None
+        if config.balance.enabled:
+            self.balancer = parts.open_balancer(config, store, self.control, self.plant, self.plan)
         self.web = Room(
             config,
             self.feed,
@@ -126,6 +135,8 @@ class Rooms:
             market=market,
             caps=keeper,
             plan=self.plan,
+            plant=self.plant,
+            balancer=self.balancer,
         )
         self.cluster = parts.open_cluster(config, keeper, market) if config.kubernetes.enabled else None
         self.sampler.on_snapshot = self._observe
@@ -136,11 +147,16 @@ class Rooms:
     async def open(self, sources: trio.Nursery, sinks: trio.Nursery, stop: trio.Event) -> None:
         """Returns once all of it is ready. `stop` ends the web room."""
         has_measured = trio.Event()
-        sinks.start_soon(tell_systemd, self.feed, self.control)
+        sinks.start_soon(tell_systemd, self.feed, self.control, self.balancer)
         if self.control is not None:
             # Before the books: limits wait for no store.
             sinks.start_soon(self.control.tell_books)
             await sources.start(self.control.run)
+        if self.plant is not None:
+            sources.start_soon(self.plant.run)
+        if self.balancer is not None:
+            sinks.start_soon(self.balancer.tell_books)
+            sources.start_soon(self.balancer.run)
         if self._store is not None:
             await sinks.start(keep_books, self._config, self._store, self.feed)
         sources.start_soon(measure, self.sampler, has_measured)
@@ -165,6 +181,8 @@ class Rooms:
             self.control.apply(new)
         if self.plan is not None:
             self.plan.apply(new)
+        if self.balancer is not None:
+            self.balancer.apply(new)
 
     def _observe(self, snapshot: Snapshot) -> None:
         self.web.observe(snapshot)
@@ -257,12 +275,12 @@ def what_changed(applied: Sequence[str], restart: Sequence[str]) -> str:
     return "; ".join(parts) or "nothing has changed"
 
 
-async def tell_systemd(feed: Feed[Snapshot], control: Control | None = None) -> None:
+async def tell_systemd(feed: Feed[Snapshot], control: Control | None = None, balancer: Balancer | None = None) -> None:
     """Only a completed tick pings the watchdog: a daemon that no longer measures is restarted, and so is
-    one that caps and no longer looks at the limits.
+    one that caps and no longer looks at the limits, or balances and completes no cycle.
     """
     async for snapshot in feed.subscribe():
-        if control is None or control.is_live:
+        if (control is None or control.is_live) and (balancer is None or balancer.is_live):
             systemd.notify(WATCHDOG=1, STATUS=systemd.status_line(snapshot))
 
 

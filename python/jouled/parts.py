@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # SQLAlchemy, Litestar and HTTP come with them
     from jouled.control.caps.opening import Opened
     from jouled.control.market.market import Market
     from jouled.control.plan.steered import Steered
+    from jouled.control.plant.feed import PlantFeed
+    from jouled.control.site.balancer import Balancer
     from jouled.sharing.kubernetes import Teller
     from jouled.store import Store
 
@@ -85,6 +87,22 @@ def open_market(config: Config, store: Store | None) -> Market | None:
     return open_as_set(config.market, store, lambda: datetime.now(UTC))
 
 
+def open_plant(config: Config, store: Store | None) -> PlantFeed | None:
+    """The feed of the plant, where one is set."""
+    from jouled.control.plant.opening import open_plant as open_as_set
+
+    return open_as_set(config, store, lambda: datetime.now(UTC))
+
+
+def open_balancer(
+    config: Config, store: Store | None, control: Control | None, plant: PlantFeed | None, plan: Steered | None
+) -> Balancer:
+    """Who keeps the loads of the site within its supply."""
+    from jouled.control.site.opening import open_balancer as open_as_set
+
+    return open_as_set(config, store, control=control, plant=plant, plan=None if plan is None else plan.planning)
+
+
 def open_cluster(config: Config, keeper: CapKeeper | None, market: Market | None) -> Teller:
     """Who tells the node's object of Kubernetes. Its client is imported only here, as the store."""
     from jouled.control.cluster import open_cluster as open_as_set
@@ -96,6 +114,8 @@ def open_plan(config: Config, keeper: CapKeeper | None, market: Market | None, s
     """The plan of the node's power, and the loop that follows it where capping is on."""
     from jouled.control.plan.steered import Steered as OpenSteered
 
+    if config.balance.enabled and config.balance.follow_plan:
+        keeper = None  # it is the site's, and caps no host
     return OpenSteered(config, keeper, market, store, lambda: datetime.now(UTC))
 
 

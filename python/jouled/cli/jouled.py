@@ -33,6 +33,7 @@ def command(path: str | None, check_config: bool, **flags: object) -> None:
     found = traced()
     checked = found.config
     check_market(found)
+    check_plant(found)
     for line in powercap.notices(os.environ, checked.compat, is_capping=checked.caps.enabled):
         click.echo(f"jouled: {line}", err=True)
     if check_config:
@@ -57,6 +58,20 @@ def check_market(found: config.Traced) -> None:
         dotted, _, name = str(error).partition(" ")[0].rstrip(":").partition(".")
         # What is missing stands nowhere: whoever wants it is named by the list of providers.
         where = found.origins.get((dotted, name)) or found.origins.get(("market", "providers"))
+        raise ConfigError(f"{where}: {error}" if where is not None else str(error)) from None
+
+
+def check_plant(found: config.Traced) -> None:
+    """Whether its keys can be read, and its library is there. Raises ConfigError, which says where the setting stands."""
+    if found.config.plant.kind == "none":
+        return
+    from jouled.control.plant.opening import check
+
+    try:
+        check(found.config)
+    except ConfigError as error:
+        dotted, _, name = str(error).partition(" ")[0].rstrip(":").partition(".")
+        where = found.origins.get((dotted, name))
         raise ConfigError(f"{where}: {error}" if where is not None else str(error)) from None
 
 

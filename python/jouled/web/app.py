@@ -23,6 +23,7 @@ from jouled.web.stream import Stream, Streams
 
 if TYPE_CHECKING:  # a node that only measures imports no SQLAlchemy
     from jouled.web.broadcast import Broadcast
+    from jouled.wire.balance import BalanceStatus
     from jouled.wire.caps import Caps
 
 # Answers in progress, far above any number of scrapers that makes sense.
@@ -30,7 +31,11 @@ RESPONSES_MAX = 64
 # All of their routes as one: identifiers in paths would be series without end.
 BOOKS = "/api/v1"
 STREAM = "/api/v1/stream"
-CAPS = "/api/v1/caps"
+# What is switched off where there is no API of it.
+OFF = {
+    "/api/v1/caps": "power capping is switched off; set caps.enabled = true in jouled.toml and restart the daemon",
+    "/api/v1/balance": "the balancer is switched off; set balance.enabled = true in jouled.toml and restart the daemon",
+}
 # Only there with compat = ["energy-service"].
 HEALTH = "/health"
 # Whoever looks after the host must learn whether the daemon lives without having a secret.
@@ -87,12 +92,13 @@ class App:
         broadcast: Broadcast | None = None,
         health: Route | None = None,
         caps: Feed[Caps] | None = None,
+        balance: Feed[BalanceStatus] | None = None,
     ) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
         self._page = page
         self._live = live
         self._books = books
-        self._streams = Streams(live, feed, broadcast, self._admit, caps=caps)
+        self._streams = Streams(live, feed, broadcast, self._admit, caps=caps, balance=balance)
         self._sampler = sampler
         self._responses = 0
         self._routes: dict[str, Route] = {
@@ -200,9 +206,10 @@ class App:
 
     def _route(self, request: Request) -> Route:
         route = self._routes.get(request.path)
-        if route is None and self._books is None and f"{request.path}/".startswith(f"{CAPS}/"):
-            words = "power capping is switched off; set caps.enabled = true in jouled.toml and restart the daemon"
-            raise RefusedError(409, words)
+        if route is None and self._books is None:
+            for path, words in OFF.items():
+                if f"{request.path}/".startswith(f"{path}/"):
+                    raise RefusedError(409, words)
         if route is None:
             allowed = [path for path in self._routes if path.startswith(API)] if _is_json(request) else ()
             raise RefusedError(404, "not found; see /", allowed)

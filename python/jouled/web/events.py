@@ -61,8 +61,8 @@ class EventOutlet:
             [b"event: %s\nid: %d\ndata: %s\n\n" % (item.topic.encode(), item.seq, item.body) for item in items]
         )
 
-    async def caps(self, body: bytes) -> None:
-        await self._put((b"event: caps\ndata: ", body, b"\n\n"))
+    async def state(self, topic: str, body: bytes) -> None:
+        await self._put((b"event: %s\ndata: " % topic.encode(), body, b"\n\n"))
 
     async def reset(self, after: int, bounds: Bounds) -> None:
         words = {"after": after, "first": bounds.first, "last": bounds.last, "message": reset_words(after, bounds)}

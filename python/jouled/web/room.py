@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import trio
 
@@ -27,9 +27,12 @@ from jouled.web.sockets import Place
 
 if TYPE_CHECKING:  # a node that only measures imports neither SQLAlchemy nor Litestar
     from jouled.control.caps.keeper import CapKeeper
+    from jouled.control.fleet.fleet import Fleet
     from jouled.control.market.market import Market
     from jouled.control.plan.steered import Steered
     from jouled.control.plan.steering import Steering
+    from jouled.control.plant.feed import PlantFeed
+    from jouled.control.site.balancer import Balancer
     from jouled.sharing import Relay
     from jouled.store import Store
     from jouled.web.books_metrics import BooksMetrics
@@ -54,6 +57,8 @@ class Room:
         caps: CapKeeper | None = None,
         market: Market | None = None,
         plan: Steered | None = None,
+        plant: PlantFeed | None = None,
+        balancer: Balancer | None = None,
     ) -> None:
         metrics = OwnMetrics(sampler, source=source)
         self.observe = metrics.observe
@@ -68,9 +73,12 @@ class Room:
             live,
             feed,
             sampler,
-            books=open_books(store, config, self._relay, caps, market, plan=plan) if store or caps or market else None,
+            books=open_books(store, config, self._relay, caps, market, plan=plan, plant=plant, balancer=balancer)
+            if store or caps or market or plant or balancer
+            else None,
             broadcast=self._broadcast,
             caps=None if caps is None else caps.changed,
+            balance=None if balancer is None else balancer.changed,
             health=health_of(sampler, store) if COMPAT in config.compat else None,
         )
         self._figures = None if store is None else open_figures(store, metrics, has_compat=COMPAT in config.compat)
@@ -78,6 +86,12 @@ class Room:
             show_caps(caps, metrics)
         if market is not None:
             show_market(market, metrics)
+        if plant is not None:
+            show_plant(plant, metrics)
+        if (fleet := fleet_of(balancer)) is not None:
+            show_fleet(fleet, metrics)
+        if balancer is not None:
+            show_balance(balancer, metrics)
         if plan is not None and plan.steering is not None:
             show_plan(plan.steering, metrics)
         metrics.requests = self._app.requests
@@ -116,14 +130,19 @@ def open_books(
     market: Market | None,
     *,
     plan: Steered | None,
+    plant: PlantFeed | None = None,
+    balancer: Balancer | None = None,
 ) -> Books:
-    """The API over the books, the caps and the market, as an ASGI application."""
+    """The API over the books, the caps, the market and the balancer, as an ASGI application."""
     from jouled.loads.registry import loads_of
     from jouled.web.api.application import open_door
+    from jouled.web.api.balance_shown import BalanceShown
     from jouled.web.api.caps import CapsOff, CapsOn
+    from jouled.web.api.fleet_shown import FleetShown
     from jouled.web.api.market import Trading
     from jouled.web.api.no_store import NoStore
     from jouled.web.api.plan import unplanned
+    from jouled.web.api.plant import PlantShown
 
     return open_door(
         NoStore() if store is None else store,
@@ -133,6 +152,9 @@ def open_books(
         caps=CapsOff(config.caps, config.sysfs) if caps is None else CapsOn(caps),
         trading=Trading(config.market, market),
         planning=unplanned(config.market.timezone) if plan is None else plan.planning,
+        plant=PlantShown(plant),
+        fleet=FleetShown(fleet_of(balancer)),
+        balance=BalanceShown(balancer, config),
     )
 
 
@@ -155,6 +177,32 @@ def show_market(market: Market, metrics: OwnMetrics) -> None:
     from jouled.web.market_metrics import MarketMetrics
 
     metrics.include(MarketMetrics(market))
+
+
+def show_plant(plant: PlantFeed, metrics: OwnMetrics) -> None:
+    """The plant on the metrics page."""
+    from jouled.web.plant_metrics import PlantMetrics
+
+    metrics.include(PlantMetrics(plant))
+
+
+def fleet_of(balancer: Balancer | None) -> Fleet | None:
+    """The loads that are balanced here."""
+    return None if balancer is None else cast("Fleet", balancer.fleet)
+
+
+def show_fleet(fleet: Fleet, metrics: OwnMetrics) -> None:
+    """The balanced loads on the metrics page."""
+    from jouled.web.fleet_metrics import FleetMetrics
+
+    metrics.include(FleetMetrics(fleet))
+
+
+def show_balance(balancer: Balancer, metrics: OwnMetrics) -> None:
+    """The balancer on the metrics page."""
+    from jouled.web.balance_metrics import BalanceMetrics
+
+    metrics.include(BalanceMetrics(balancer))
 
 
 def open_broadcast(store: Store) -> Broadcast:

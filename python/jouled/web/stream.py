@@ -1,7 +1,7 @@
-"""`/api/v1/stream`: snapshots and caps as they come, and the books' readings, events and decisions; each client at
-its own pace.
+"""`/api/v1/stream`: snapshots, caps and the balancer's verdicts as they come, and the books' readings, events and
+decisions; each client at its own pace.
 
-Of snapshots and caps the latest wins: who reads slowly misses some. Of the others none is missed: each has a
+Of snapshots, caps and verdicts the latest wins: who reads slowly misses some. Of the others none is missed: each has a
 number, and a client comes back with the last one it saw. One that falls too far behind is dropped.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 import trio
@@ -26,11 +26,15 @@ from jouled.wire.stream import KEPT, Bounds, Item, TooSlowError
 
 if TYPE_CHECKING:  # a node that only measures imports no SQLAlchemy
     from jouled.web.broadcast import Broadcast, Follower
+    from jouled.wire.balance import BalanceStatus
     from jouled.wire.caps import Caps
 
 SNAPSHOTS = "snapshots"
 CAPS = "caps"
-TOPICS = (SNAPSHOTS, *KEPT, CAPS)
+BALANCE = "balance"
+# What is told as it is, and again after each change.
+STATES = (CAPS, BALANCE)
+TOPICS = (SNAPSHOTS, *KEPT, *STATES)
 PARAMETERS = (*SELECTION, "interval", "topics", "site", "device", "after")
 # Below the patience of clients and proxies; it also finds out who has gone, and who may not read any more.
 KEEP_ALIVE_S = 5.0
@@ -66,13 +70,13 @@ class Question(NamedTuple):
         return frozenset(self.topics or ()) & frozenset(KEPT)
 
     @property
-    def has_caps(self) -> bool:
-        return CAPS in (self.topics or ())
+    def states(self) -> tuple[str, ...]:
+        return tuple(topic for topic in STATES if topic in (self.topics or ()))
 
     @property
     def is_of_books(self) -> bool:
         """Whether it takes who may read the books, and not only who may read what is measured."""
-        return bool(self.kept) or self.has_caps
+        return bool(self.kept or self.states)
 
     @property
     def has_snapshots(self) -> bool:
@@ -91,7 +95,7 @@ class Outlet(Protocol):
 
     async def snapshot(self, number: int, body: Sequence[bytes]) -> None: ...
     async def messages(self, items: Sequence[Item]) -> None: ...
-    async def caps(self, body: bytes) -> None: ...
+    async def state(self, topic: str, body: bytes) -> None: ...
     async def reset(self, after: int, bounds: Bounds) -> None:
         """Messages beyond `after` are gone; what is kept follows."""
 
@@ -110,7 +114,7 @@ class Stream:
         question: Question,
         *,
         follower: Follower | None = None,
-        caps: Feed[Caps] | None = None,
+        states: Mapping[str, Feed[Any]],
         admit: Admit,
     ) -> None:
         self.request = request
@@ -118,7 +122,7 @@ class Stream:
         self._live = live
         self._feed = feed
         self._follower = follower
-        self._caps = caps
+        self._states = states
         self._admit = admit
         self._policy = request.peer.policy
         self._end = End.STOPPING
@@ -138,8 +142,8 @@ class Stream:
                 nursery.start_soon(self._tell_snapshots, outlet, scope)
             if self._follower is not None:
                 nursery.start_soon(self._tell_messages, outlet, self._follower, scope)
-            if self._caps is not None:
-                nursery.start_soon(self._tell_caps, outlet, self._caps, scope)
+            for topic, state in self._states.items():
+                nursery.start_soon(self._tell_state, outlet, topic, state, scope)
             nursery.start_soon(self._keep_alive, outlet, scope)
             await self._until_closed()
             scope.cancel()
@@ -196,12 +200,12 @@ class Stream:
         except StoreError:
             self._over(End.AWAY, scope)
 
-    async def _tell_caps(self, outlet: Outlet, caps: Feed[Caps], scope: trio.CancelScope) -> None:
-        """All of them as they are, and again after each change."""
-        async for state in caps.subscribe():
+    async def _tell_state(self, outlet: Outlet, topic: str, feed: Feed[Any], scope: trio.CancelScope) -> None:
+        """All of it as it is, and again after each change."""
+        async for state in feed.subscribe():
             if not await self._is_still_admitted(scope):
                 return
-            await outlet.caps(msgspec.json.encode(state))
+            await outlet.state(topic, msgspec.json.encode(state))
             self._told_at_s = trio.current_time()
 
     async def _keep_alive(self, outlet: Outlet, scope: trio.CancelScope) -> None:
@@ -232,8 +236,8 @@ class Stream:
 
 
 class Streams:
-    """Opens streams. `broadcast` is None where there is no store, `caps` where nobody keeps caps: then there
-    is nothing but snapshots.
+    """Opens streams. `broadcast` is None where there is no store, `caps` where nobody keeps caps, `balance` where
+    nothing is balanced: then there is nothing but snapshots.
     """
 
     def __init__(
@@ -244,11 +248,13 @@ class Streams:
         admit: Admit,
         *,
         caps: Feed[Caps] | None = None,
+        balance: Feed[BalanceStatus] | None = None,
     ) -> None:
         self._live = live
         self._feed = feed
         self._broadcast = broadcast
-        self._caps = caps
+        found: dict[str, Feed[Any] | None] = {CAPS: caps, BALANCE: balance}
+        self._states = {topic: state for topic, state in found.items() if state is not None}
         self._admit = admit
 
     async def open(self, request: Request) -> Stream:
@@ -262,13 +268,13 @@ class Streams:
                 follower = await self._broadcast.follow(question.after)
             except StoreError as error:
                 raise RefusedError(503, str(error), headers=((b"retry-after", b"5"),)) from None
-        caps = self._caps if question.has_caps else None
-        return Stream(self._live, self._feed, request, question, follower=follower, caps=caps, admit=self._admit)
+        states = {topic: self._states[topic] for topic in question.states}
+        return Stream(self._live, self._feed, request, question, follower=follower, states=states, admit=self._admit)
 
     def _absent(self) -> dict[str, str]:
         """The topics that there is nothing of here, and what to set for them."""
         absent = dict.fromkeys(KEPT if self._broadcast is None else (), "without books; set store.url")
-        return absent | ({CAPS: "here; set caps.enabled = true"} if self._caps is None else {})
+        return absent | {topic: f"here; set {topic}.enabled = true" for topic in STATES if topic not in self._states}
 
     async def _question(self, request: Request) -> Question:
         parameters = request.parameters(PARAMETERS)

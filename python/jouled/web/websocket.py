@@ -42,8 +42,8 @@ class MessageOutlet:
         for item in items:
             await self._put(item.topic.encode(), item.seq, item.at, item.body)
 
-    async def caps(self, body: bytes) -> None:
-        await self._put(b"caps", None, _now(), body)
+    async def state(self, topic: str, body: bytes) -> None:
+        await self._put(topic.encode(), None, _now(), body)
 
     async def reset(self, after: int, bounds: Bounds) -> None:
         words = {"after": after, "first": bounds.first, "last": bounds.last, "message": reset_words(after, bounds)}

@@ -23,6 +23,8 @@ from jouled.loads.registry import Loads
 from jouled.store import Store
 from jouled.web.api import problems
 from jouled.web.api.audit import RecordedStore
+from jouled.web.api.balance import BalanceApi
+from jouled.web.api.balance_shown import BalanceShown
 from jouled.web.api.balancing import Balancing
 from jouled.web.api.caps import Capping, Caps, CapsOff
 from jouled.web.api.carbon import Carbon
@@ -34,6 +36,9 @@ from jouled.web.api.door import Door
 from jouled.web.api.events import Events
 from jouled.web.api.exact import ExactRequest, ExactResponse
 from jouled.web.api.facilities import Facilities
+from jouled.web.api.fleet import Loads as BalancedLoads
+from jouled.web.api.fleet import Miners, Models
+from jouled.web.api.fleet_shown import FleetShown
 from jouled.web.api.intensity import Intensity
 from jouled.web.api.latest import Latest, LatestReadings, NothingKnown
 from jouled.web.api.load import LoadMetrics
@@ -43,9 +48,11 @@ from jouled.web.api.no_store import NoStore
 from jouled.web.api.optimization import Optimization
 from jouled.web.api.parameters import Clock, Question
 from jouled.web.api.plan import PlanApi, PlanDecisions, unplanned
+from jouled.web.api.plant import PlantApi, PlantShown
 from jouled.web.api.readings import Readings
 from jouled.web.api.records import Records
 from jouled.web.api.scopes import check_scope
+from jouled.web.api.settings import SettingsApi
 from jouled.web.api.site_zones import ZonesOfSites
 from jouled.web.api.sites import Sites
 from jouled.web.request import AsgiApp
@@ -72,9 +79,15 @@ CONTROLLERS = (
     MarketApi,
     PlanApi,
     PlanDecisions,
+    PlantApi,
+    BalancedLoads,
+    Miners,
+    Models,
+    BalanceApi,
+    SettingsApi,
 )
 # What there is without a store: nothing of the books.
-BOOKLESS = (Caps, MarketApi, PlanApi)
+BOOKLESS = (Caps, MarketApi, PlanApi, PlantApi, BalancedLoads, Miners, Models, BalanceApi, SettingsApi)
 # What handlers may ask for by name and each request brings; `given` is what all of them share.
 OF_REQUEST = ("store", "writer")
 
@@ -93,11 +106,26 @@ def open_door(
     caps: Capping | None = None,
     trading: Trading | None = None,
     planning: Planning | None = None,
+    plant: PlantShown | None = None,
+    fleet: FleetShown | None = None,
+    balance: BalanceShown | None = None,
 ) -> Door:
     """The API as the web room serves it: the application, and who may ask it what."""
     settings = settings or ApiSettings()
     controllers = BOOKLESS if isinstance(store, NoStore) else CONTROLLERS
-    app = application(settings, clock, loads, latest, caps, trading=trading, planning=planning, controllers=controllers)
+    app = application(
+        settings,
+        clock,
+        loads,
+        latest,
+        caps,
+        trading=trading,
+        planning=planning,
+        plant=plant,
+        fleet=fleet,
+        balance=balance,
+        controllers=controllers,
+    )
     return Door(cast("AsgiApp", app), store, settings, clock)
 
 
@@ -110,6 +138,9 @@ def application(
     *,
     trading: Trading | None = None,
     planning: Planning | None = None,
+    plant: PlantShown | None = None,
+    fleet: FleetShown | None = None,
+    balance: BalanceShown | None = None,
     controllers: Sequence[type[Controller]] = CONTROLLERS,
 ) -> Litestar:
     """Takes `who` and `store` from the scope's state, where the door puts them."""
@@ -121,6 +152,9 @@ def application(
         "caps": caps or CapsOff(),
         "trading": trading or Trading(),
         "planning": planning or unplanned(),
+        "plant": plant or PlantShown(),
+        "fleet": fleet or FleetShown(),
+        "balance": balance or BalanceShown(),
     }
     checks = _Checks()
     app = Litestar(

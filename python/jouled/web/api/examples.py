@@ -56,6 +56,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "min_load": 20,
         "max_load": 110,
     },
+    "MinerPatch": {"managed": True, "priority": 5, "max_preset": "3200"},
+    "ModelPatch": {"max_preset": "3200", "min_preset": "1100"},
     "ScheduledEventDraft": {
         "event_type": "peak_shaving",
         "start_time": "2026-03-02T17:00:00Z",

@@ -19,7 +19,7 @@ _SELECTION = {"level": _LEVELS, "sort": _SORT, "limit": _LIMIT}
 _STREAM = {
     **_SELECTION,
     "interval": {"type": "number", "minimum": 0, "maximum": INTERVAL_MAX_S, "default": 0, "description": "Seconds."},
-    "topics": {"type": "string", "description": f"Some of snapshots, {', '.join(KEPT)}, caps, by comma."},
+    "topics": {"type": "string", "description": f"Some of snapshots, {', '.join(KEPT)}, caps, balance, by comma."},
     "site": {"type": "string", "maxLength": 128},
     "device": {"type": "string", "maxLength": 128},
     "after": {"type": "integer", "minimum": 0, "description": "The last id that was seen; also as Last-Event-ID."},

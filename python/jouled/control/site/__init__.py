@@ -1,0 +1,1 @@
+"""The balancer at work: it asks the plant and the loads, lets the rules decide, and acts."""
