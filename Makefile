@@ -120,6 +120,14 @@ store-kill: $(extension) python-dev servers ## kill -9 while the store is writte
 caps-kill: $(extension) python-dev strace ## kill -9 before every step of capping and of giving back; a minute or two
 	python tests/killing_caps.py
 
+.PHONY: simulate-check
+simulate-check: $(extension) python-dev ## what the balancer promises, on ten simulated days that no rule was tuned on; a minute or two
+	python tests/simulating_days.py
+
+.PHONY: site-day
+site-day: $(extension) python-dev ## a whole day of a site with the real daemon before fakes, 150 times as fast: ten minutes (SITE_DAY_ARGS="--hours 12")
+	python scripts/site-day $(SITE_DAY_ARGS)
+
 .PHONY: store-bench
 store-bench: $(extension) python-dev servers ## what the books take: ingestion, questions among 10 million records, reads (STORE_BENCH_ARGS="--only ingest")
 	python scripts/bench_store.py $(STORE_BENCH_ARGS)

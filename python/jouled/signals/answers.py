@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from jouled.errors import one_line
-from jouled.signals.http import AnswerError, is_html
+from jouled.http import AnswerError, is_html
 
 T = TypeVar("T")
 

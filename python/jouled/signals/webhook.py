@@ -17,7 +17,7 @@ import msgspec
 
 from jouled.books.deliveries import Failure
 from jouled.errors import one_line
-from jouled.signals.http import Http, SignalError
+from jouled.http import Http, SignalError
 from jouled.wire.events import Event
 
 # A receiver that hangs keeps the events behind this one waiting for so long.

@@ -33,7 +33,8 @@ def changes_of(before: BalanceState, after: BalanceState, verdict: Verdict, supp
 
 def _of_supply(before: BalanceState, supply: Supply) -> list[Happening]:
     if supply.stage == "fresh":
-        return [] if before.told_stage is None else [Happening("supply_fresh", "info", SITE, "the plant is heard of again")]
+        is_news = before.told_stage is not None
+        return [Happening("supply_fresh", "info", SITE, "the plant is heard of again")] if is_news else []
     age = "never" if supply.age_s is None else f"{supply.age_s:.0f} s ago"
     note = f"the plant was heard of {age}" + (f": {supply.problem}" if supply.problem else "")
     severity = "critical" if supply.stage == "failed" else "warning"
