@@ -47,7 +47,7 @@ def test_a_webhook_that_is_no_address(tmp_path: Path, url: str) -> None:
 )
 def test_a_secret_itself_is_refused_and_never_shown(tmp_path: Path, table: str, line: str) -> None:
     said = refusal(tmp_path, table, line)
-    assert "is not credential:NAME or file:/PATH; put it into a file, and name that" in said
+    assert "is not credential:NAME, file:/PATH or env:NAME; put it into a file, and name that" in said
     assert "pa55word" not in said
 
 

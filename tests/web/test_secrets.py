@@ -94,6 +94,9 @@ def test_a_hash_is_read_from_a_credential_or_a_file(tmp_path: Path) -> None:
     environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
     assert secrets.resolved("credential:scrape", environ) == RFC_7914
     assert secrets.resolved(f"file:{tmp_path}/scrape", {}) == RFC_7914
+    assert secrets.resolved("env:SCRAPE", {"SCRAPE": f" {RFC_7914}\n"}) == RFC_7914
+    with pytest.raises(ConfigError, match="the daemon's environment has no SCRAPE"):
+        secrets.resolved("env:SCRAPE", {"SCRAPE": ""})
     assert secrets.resolved(RFC_7914, {}) == RFC_7914
 
 

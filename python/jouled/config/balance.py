@@ -35,7 +35,7 @@ class BalancedLoad(Struct, frozen=True, forbid_unknown_fields=True):
     token: Annotated[
         str | None,
         about(
-            "Of a node, its token with the scope control; of http, what goes as bearer: credential:NAME or file:/PATH.",
+            "Of a node, its token with the scope control; of http, what goes as bearer: credential:NAME, file:/PATH or env:NAME.",
             absent="none",
             example="credential:rack-1",
         ),

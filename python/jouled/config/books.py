@@ -183,7 +183,7 @@ def refuse_plain(key: str | tuple[str, ...], text: str) -> None:
     """The file is read by more people than may know a secret; it is never shown."""
     if not ELSEWHERE.fullmatch(text):
         path = key if isinstance(key, tuple) else (key,)
-        raise RefusedError(path, "is not credential:NAME or file:/PATH; put it into a file, and name that")
+        raise RefusedError(path, "is not credential:NAME, file:/PATH or env:NAME; put it into a file, and name that")
 
 
 class Supplies(Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,8 +7,10 @@ import binascii
 import re
 
 MAKE_ONE = "make a hash with joulectl hash-secret"
-# A file of systemd's LoadCredential=, or any file that holds the hash.
-ELSEWHERE = re.compile(r"credential:(?!\.{1,2}$)[A-Za-z0-9_.@-]{1,255}|file:/[^\0\n]+", re.ASCII)
+# A file of systemd's LoadCredential=, any file that holds it, or a variable of the daemon's environment.
+ELSEWHERE = re.compile(
+    r"credential:(?!\.{1,2}$)[A-Za-z0-9_.@-]{1,255}|file:/[^\0\n]+|env:[A-Za-z_][A-Za-z0-9_]{0,255}", re.ASCII
+)
 TOKEN = re.compile(r"sha256\$[0-9a-fA-F]{64}", re.ASCII)
 PASSWORD = re.compile(
     r"scrypt\$(\d{1,8})\$(\d{1,3})\$(\d{1,3})\$([A-Za-z0-9+/]+={0,2})\$([A-Za-z0-9+/]+={0,2})", re.ASCII

@@ -60,7 +60,7 @@ class Miners(Struct, frozen=True, forbid_unknown_fields=True):
     password: Annotated[
         str | None,
         about(
-            "What unlocks them, as credential:NAME or file:/PATH.",
+            "What unlocks them, as credential:NAME, file:/PATH or env:NAME.",
             absent="the firmware's own",
             example="credential:miners",
         ),

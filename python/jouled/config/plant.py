@@ -17,7 +17,7 @@ POWER_UNITS = Literal["W", "kW", "MW"]
 OVER_HTTP = {"aggregator", "http"}
 # What tells each kind where to ask.
 NEEDED = {"aggregator": "url", "http": "url", "mqtt": "url", "file": "file"}
-KEPT_ELSEWHERE = '"credential:NAME" or "file:/PATH"'
+KEPT_ELSEWHERE = '"credential:NAME", "file:/PATH" or "env:NAME"'
 
 
 class Pointers(Struct, frozen=True, forbid_unknown_fields=True):

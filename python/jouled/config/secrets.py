@@ -1,4 +1,4 @@
-"""Secrets that the settings only point to: `credential:NAME` of systemd, or `file:/PATH`."""
+"""Secrets that the settings only point to: `credential:NAME` of systemd, `file:/PATH`, or `env:NAME`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ def resolved(text: str, environ: Mapping[str, str] = os.environ, *, what: str = 
     kind, _, rest = text.partition(":")
     if kind == "file":
         return _read(Path(rest), what)
+    if kind == "env":
+        held = environ.get(rest, "").strip()
+        if not held:
+            raise ConfigError(f"{text}: the daemon's environment has no {rest}; set it there, or name a file")
+        return held
     if kind != "credential":
         return text
     folder = environ.get("CREDENTIALS_DIRECTORY")
