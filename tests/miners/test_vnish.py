@@ -10,7 +10,8 @@ from jouled.balance.fleet.words import OFF
 from jouled.loads.miners.device import RUNS_S
 from jouled.loads.miners.exchange import AwayError, ConflictError, LockedError, StrangerError
 from jouled.loads.miners.keys import MemoryKeys
-from jouled.loads.miners.vnish import KEY_NAME, LOCKED_S
+from jouled.loads.miners.login import LOCKED_S
+from jouled.loads.miners.vnish import KEY_NAME
 from jouled.loads.protocol import LoadError
 from miners.steering import order, vnish_of, vnish_site
 

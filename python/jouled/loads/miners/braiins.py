@@ -17,7 +17,6 @@ from jouled.loads.miners.exchange import (
     AwayError,
     ConflictError,
     Exchange,
-    LockedError,
     UnsupportedError,
     checked,
     looked_for,
@@ -25,6 +24,7 @@ from jouled.loads.miners.exchange import (
     told,
 )
 from jouled.loads.miners.keys import Keys
+from jouled.loads.miners.login import Login
 from jouled.loads.miners.pausing import STILL, seen
 from jouled.loads.protocol import LoadError
 
@@ -32,7 +32,6 @@ BASE = "/api/v1"
 USER = "root"
 # Down quickly, because that is what pausing is for; up at leisure.
 RAMPING = Ramping(down_s=2, up_s=5)
-LOCKED_S = 60.0
 # A new target is read back as the old one for a moment.
 LOOKS = 6
 LOOK_S = 0.5
@@ -61,11 +60,14 @@ class BraiinsMiner(Miner):
     ) -> None:
         super().__init__(address, mac=mac, keys=keys)
         self._exchange = Exchange(address, http)
-        self._login = {"username": user, "password": password or ""}
+        self._login = Login(
+            self._exchange,
+            f"{BASE}/auth/login",
+            {"username": user, "password": password or ""},
+            settings="miners.password, or miners.braiins_password",
+        )
         self._ramping = ramping
         self._look_s = look_s
-        self._token: str | None = None
-        self._locked_until = -1.0
         self._bounds = Bounds()
         self._presets: tuple[Preset, ...] = ()
         self._is_scaling = False
@@ -73,7 +75,7 @@ class BraiinsMiner(Miner):
 
     def _moved(self) -> None:
         self._exchange.address = self.address
-        self._token = None
+        self._login.token = None
 
     async def details(self) -> Details:
         """Who it is and what it does. Raises LoadError."""
@@ -278,29 +280,12 @@ class BraiinsMiner(Miner):
 
     async def _ask(self, method: str, path: str, body: object = None) -> Any:
         """With a token, which runs out. Raises LoadError."""
-        if self._token is None:
-            await self._log_in()
-        reply = await self._exchange.ask(method, BASE + path, body, {"authorization": self._token or ""})
+        token = self._login.token or await self._login.renew()
+        reply = await self._exchange.ask(method, BASE + path, body, {"authorization": token})
         if reply.status in {401, 403}:
-            await self._log_in()
-            reply = await self._exchange.ask(method, BASE + path, body, {"authorization": self._token or ""})
+            token = await self._login.renew()
+            reply = await self._exchange.ask(method, BASE + path, body, {"authorization": token})
         return checked(reply)
-
-    async def _log_in(self) -> None:
-        self._token = None
-        if trio.current_time() < self._locked_until:
-            raise LockedError(
-                f"{self.address}: its password was refused just now; check miners.password, or miners.braiins_password"
-            )
-        reply = await self._exchange.ask("POST", f"{BASE}/auth/login", self._login)
-        token = mapping(reply.content).get("token")
-        if reply.status in {400, 401, 403} or (reply.is_well and not isinstance(token, str)):
-            self._locked_until = trio.current_time() + LOCKED_S
-            raise LockedError(
-                f"{reply.where}: {reply.status}; its password is another one: set miners.password, or miners.braiins_password"
-            )
-        checked(reply)
-        self._token = str(token)
 
 
 def _named(watts: float | None) -> str | None:

@@ -26,6 +26,7 @@ from jouled.loads.miners.exchange import (
     told,
 )
 from jouled.loads.miners.keys import Keys
+from jouled.loads.miners.login import Login
 from jouled.loads.miners.pausing import STILL, seen
 from jouled.loads.miners.presets import DISABLED, parsed
 from jouled.loads.protocol import LoadError
@@ -34,8 +35,6 @@ BASE = "/api/v1"
 PASSWORD = "admin"  # noqa: S105  (the firmware's own, public)
 KEY_NAME = "jouled"
 KEY_CHARS = 32
-# A wrong password is not tried at each cycle: some firmware shuts whoever guesses out.
-LOCKED_S = 60.0
 LOOKS = 4
 LOOK_S = 0.5
 # It cools its boards before it says that it has stopped.
@@ -62,18 +61,17 @@ class VnishMiner(Miner):
     ) -> None:
         super().__init__(address, mac=mac, keys=keys)
         self._exchange = Exchange(address, http)
-        self._password = PASSWORD if password is None else password
+        word = PASSWORD if password is None else password
+        self._login = Login(self._exchange, f"{BASE}/unlock", {"pw": word}, settings="miners.password")
         self._may_tune = may_tune
         self._look_s = look_s
-        self._token: str | None = None
-        self._locked_until = -1.0
         self._info: answers.Info | None = None
         self._presets: tuple[Preset, ...] = ()
         self._has_modded_psu = False
 
     def _moved(self) -> None:
         self._exchange.address = self.address
-        self._token = None
+        self._login.token = None
 
     async def _mac_there(self) -> str | None:
         reply = await self._exchange.ask("GET", f"{BASE}/info")
@@ -244,7 +242,7 @@ class VnishMiner(Miner):
 
     async def _ask(self, method: str, path: str, body: object = None) -> Any:
         """With what it was unlocked by, which it forgets when it reboots. Raises LoadError."""
-        if self._token is None and (method != "GET" or self._keys.key_of(self.id) is None):
+        if self._login.token is None and (method != "GET" or self._keys.key_of(self.id) is None):
             await self._unlock()
         reply = await self._exchange.ask(method, BASE + path, body, self._headers())
         if reply.status in {401, 403}:
@@ -255,24 +253,15 @@ class VnishMiner(Miner):
     def _headers(self) -> Mapping[str, str]:
         key = self._keys.key_of(self.id)
         headers = {} if key is None else {"x-api-key": key}
-        return headers if self._token is None else {**headers, "authorization": f"Bearer {self._token}"}
+        return headers if self._login.token is None else {**headers, "authorization": f"Bearer {self._login.token}"}
 
     async def _unlock(self) -> None:
-        self._token = None
-        if trio.current_time() < self._locked_until:
-            raise LockedError(f"{self.address}: its password was refused just now; check miners.password")
-        reply = await self._exchange.ask("POST", f"{BASE}/unlock", {"pw": self._password})
-        token = mapping(reply.content).get("token")
-        if reply.status in {400, 401, 403} or (reply.is_well and not isinstance(token, str)):
-            self._locked_until = trio.current_time() + LOCKED_S
-            raise LockedError(f"{reply.where}: {reply.status}; its password is another one: set miners.password")
-        checked(reply)
-        self._token = str(token)
+        await self._login.renew()
         await self._fetch_key()
 
     async def _fetch_key(self) -> None:
         """One of our own, so that what is done in our name can be told apart, and taken away, on its page."""
-        headers = {"authorization": f"Bearer {self._token}"}
+        headers = {"authorization": f"Bearer {self._login.token}"}
         listed = await self._exchange.ask("GET", f"{BASE}/apikeys", headers=headers)
         key = answers.listed_key(listed.content, KEY_NAME, KEY_CHARS) if listed.is_well else None
         if key is None and listed.is_well:
